@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::refresh::{RawTokenErrors, TokenErrors};
+use super::rule::RawRule;
 use crate::check::Check;
 use crate::values::pointer::JsonPointer;
 
@@ -21,6 +23,8 @@ pub struct Answer {
     pub error: JsonPointer,
     /// The place of the error's description.
     pub error_description: JsonPointer,
+    /// Meanings of errors at every step, beside those of RFC 6749.
+    pub errors: TokenErrors,
 }
 
 /// The encoding of answers.
@@ -116,6 +120,18 @@ pub(crate) struct RawAnswer {
     error_description: Option<JsonPointer>,
     /// Places in the answer to a refresh that differ from those in the answer to a code
     refresh: Option<RawAnswerFields>,
+    /// Errors at every step that mean that the user has to connect again, beside those of RFC 6749
+    #[serde(default)]
+    over: Vec<RawRule>,
+    /// Errors at every step that mean that the user has to do something at the provider
+    #[serde(default)]
+    action_required: Vec<RawRule>,
+    /// Errors at every step that mean that the registration is at fault
+    #[serde(default)]
+    misconfigured: Vec<RawRule>,
+    /// Errors at every step that ask to wait
+    #[serde(default)]
+    wait: Vec<RawRule>,
 }
 
 /// Places in an answer.
@@ -192,6 +208,13 @@ impl RawAnswer {
             (Some(raw), None) => raw.check("answer.refresh", &standard, check),
             (None, code) => code.clone(),
         };
+        let errors = RawTokenErrors {
+            over: self.over,
+            action_required: self.action_required,
+            misconfigured: self.misconfigured,
+            wait: self.wait,
+        };
+        let errors = errors.check("answer", check);
         Some(Answer {
             format: self.format.unwrap_or_default(),
             code: code?,
@@ -201,6 +224,7 @@ impl RawAnswer {
             error_description: self
                 .error_description
                 .unwrap_or_else(|| JsonPointer::member("error_description")),
+            errors: errors?,
         })
     }
 }

@@ -103,6 +103,30 @@ pub struct TokenErrors {
     pub wait: Vec<WaitRule>,
 }
 
+/// Rules for errors, as they stand in a table.
+pub(crate) struct RawTokenErrors {
+    pub(crate) over: Vec<RawRule>,
+    pub(crate) action_required: Vec<RawRule>,
+    pub(crate) misconfigured: Vec<RawRule>,
+    pub(crate) wait: Vec<RawRule>,
+}
+
+impl RawTokenErrors {
+    /// Checks the rules of the table `key`.
+    pub(crate) fn check(self, key: &str, check: &mut Check<'_, '_>) -> Option<TokenErrors> {
+        let over = rules(&format!("{key}.over"), self.over, check);
+        let action_required = rules(&format!("{key}.action_required"), self.action_required, check);
+        let misconfigured = rules(&format!("{key}.misconfigured"), self.misconfigured, check);
+        let wait = wait_rules(&format!("{key}.wait"), self.wait, check);
+        Some(TokenErrors {
+            over: over?,
+            action_required: action_required?,
+            misconfigured: misconfigured?,
+            wait: wait?,
+        })
+    }
+}
+
 /// `[refresh]`: renewal of credentials, and meanings of refusals.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -207,10 +231,13 @@ impl RawRefresh {
             parameters.retain(|name, value| name != "redirect_uri" || value.to_string() != "{redirect_uri}");
             further("refresh.parameters", &parameters, &BTreeMap::new(), Step::Later, &FIELDS, check);
         }
-        let over = rules("refresh.over", self.over, check);
-        let action_required = rules("refresh.action_required", self.action_required, check);
-        let misconfigured = rules("refresh.misconfigured", self.misconfigured, check);
-        let wait = wait_rules("refresh.wait", self.wait, check);
+        let errors = RawTokenErrors {
+            over: self.over,
+            action_required: self.action_required,
+            misconfigured: self.misconfigured,
+            wait: self.wait,
+        };
+        let errors = errors.check("refresh", check);
         Some(Some(Refresh {
             renewal: renewal?,
             max_age: self.max_age,
@@ -222,12 +249,7 @@ impl RawRefresh {
                 parameters: self.parameters,
                 send_scope: self.send_scope.unwrap_or_default(),
             },
-            errors: TokenErrors {
-                over: over?,
-                action_required: action_required?,
-                misconfigured: misconfigured?,
-                wait: wait?,
-            },
+            errors: errors?,
         }))
     }
 
@@ -281,7 +303,9 @@ impl RawRefresh {
         ];
         for (name, _) in given.into_iter().filter(|(_, given)| *given) {
             let problem = "does not apply with policy = \"none\", which renews nothing";
-            check.report(&format!("refresh.{name}"), problem, "remove it, or choose another policy");
+            let is_rule = ["over", "action_required", "misconfigured", "wait"].contains(&name);
+            let fix = if is_rule { "move it to [answer]" } else { "remove it, or choose another policy" };
+            check.report(&format!("refresh.{name}"), problem, fix);
         }
     }
 }

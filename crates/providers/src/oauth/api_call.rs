@@ -179,6 +179,8 @@ mod tests {
         for bad in [r#"{"id":null}"#, r#"{"id":""}"#, r#"{"id":{}}"#, "{}"] {
             assert_eq!(read("github", bad), no_id, "{bad}");
         }
+        assert_eq!(read("github", r#"{"id":583231,"login":"oc"#), Err(ApiError::Malformed("it ends early")));
+        assert_eq!(read("github", r#"{"id":583231,"login":"\ud83d"}"#), some("583231", None));
         assert_eq!(read("github", "<html>"), Err(ApiError::Malformed("it is not JSON")));
     }
 

@@ -1,5 +1,7 @@
 //! The authorization request (RFC 6749 section 4.1.1).
 
+use std::fmt;
+
 use causeway_types::CodeVerifier;
 use url::Url;
 
@@ -10,7 +12,7 @@ use crate::fields::{FieldValues, Known};
 use crate::request::{Parameters, RequestError};
 
 /// What an authorization request is made of.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Authorization<'a> {
     /// The authorization endpoint.
     pub endpoint: &'a Url,
@@ -30,6 +32,17 @@ pub struct Authorization<'a> {
     pub ask: Ask,
     /// What the user entered.
     pub fields: &'a FieldValues,
+}
+
+impl fmt::Debug for Authorization<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authorization")
+            .field("endpoint", &self.endpoint.as_str())
+            .field("client_id", &self.registered.client_id)
+            .field("scopes", &self.scopes)
+            .field("ask", &self.ask)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a provider asks its user although it knows them.
@@ -93,6 +106,30 @@ mod tests {
     use super::*;
     use crate::oauth::ClientCredential;
     use crate::testing::{built_in, client, map};
+
+    #[test]
+    fn no_secret_is_in_debug_output() {
+        let verifier = CodeVerifier::parse(VERIFIER).unwrap();
+        let registered = RegisteredClient {
+            client_id: "id",
+            redirect_uri: "https://us.example/cb",
+            authentication: None,
+            credential: ClientCredential::None,
+        };
+        let request = Authorization {
+            endpoint: &Url::parse("https://a.example/authorize").unwrap(),
+            registered: &registered,
+            state: "secret-state",
+            scopes: &[],
+            verifier: &verifier,
+            nonce: Some("secret-nonce"),
+            resource: None,
+            ask: Ask::Nothing,
+            fields: &FieldValues::default(),
+        };
+        let text = format!("{request:?}");
+        assert!(!text.contains("secret") && !text.contains(VERIFIER) && text.contains("a.example"), "{text}");
+    }
 
     const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
     const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use thiserror::Error;
-use url::Host;
+use url::{Host, Url};
 
 use crate::definition::capture::{Capture, CaptureSource};
 use crate::fields::FieldValues;
@@ -70,7 +70,13 @@ fn checked(capture: &Capture, value: Option<String>) -> Result<String, CaptureEr
         let Some(Host::Domain(host)) = url.host() else { return false };
         is_default_port && capture.allow.iter().any(|pattern| pattern.matches(host))
     });
-    if is_allowed { Ok(value) } else { Err(CaptureError::NotAllowed(name())) }
+    // What comes with the callback chooses a server, and not a place on it.
+    let is_origin = |url: &Url| url.path() == "/";
+    let is_complete = |url: &Url| is_origin(url) || matches!(capture.source, CaptureSource::Token(_));
+    let address = address.filter(|url| is_allowed && is_complete(url));
+    let address = address.ok_or_else(|| CaptureError::NotAllowed(name()))?;
+    // What was checked is what is used. Templates go on with a slash.
+    Ok(if is_origin(&address) { address.origin().ascii_serialization() } else { address.into() })
 }
 
 #[cfg(test)]
@@ -94,9 +100,11 @@ mod tests {
     fn an_address_is_captured_only_if_its_host_is_allowed() {
         let name = || FieldName::parse("x").unwrap();
         for good in
-            ["https://na1.salesforce.com", "https://acme.my.salesforce.com/", "https://NA1.salesforce.com/a"]
+            ["https://na1.salesforce.com", "https://acme.my.salesforce.com/", "https://NA1.salesforce.com"]
         {
-            assert_eq!(of_callback(&["*.salesforce.com"], good).unwrap().get("x"), Some(good));
+            let parsed = url::Url::parse(good).unwrap();
+            let stored = parsed.as_str().trim_end_matches('/');
+            assert_eq!(of_callback(&["*.salesforce.com"], good).unwrap().get("x"), Some(stored));
         }
         for bad in [
             "https://salesforce.com",
@@ -112,6 +120,8 @@ mod tests {
             "https://evil.example\\.salesforce.com",
             "na1.salesforce.com",
             "javascript:alert(1)",
+            "https://na1.salesforce.com/a",
+            "https://na1.salesforce.com/?a",
         ] {
             assert_eq!(
                 of_callback(&["*.salesforce.com"], bad),

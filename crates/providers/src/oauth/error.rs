@@ -26,7 +26,9 @@ impl TokenError {
         match self {
             Self::Refused(refusal) => refusal.meaning,
             Self::Http(_) => RefusalMeaning::Passing,
-            Self::Request(RequestError::NoRefreshToken | RequestError::NoRenewal) => RefusalMeaning::Over,
+            Self::Request(RequestError::NoRefreshToken | RequestError::NoRenewal) => {
+                RefusalMeaning::NotRenewable
+            }
             Self::Request(_) => RefusalMeaning::Misconfigured,
         }
     }
@@ -46,6 +48,24 @@ impl TokenError {
             Self::Refused(refusal) => matches!(refusal.meaning, RefusalMeaning::Passing),
             Self::Http(error) => error.may_have_arrived(),
             Self::Request(_) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The credential lives on: no user is asked to connect again because of it.
+    #[test]
+    fn what_cannot_be_renewed_is_not_over() {
+        for error in [RequestError::NoRefreshToken, RequestError::NoRenewal] {
+            let error = TokenError::from(error);
+            assert_eq!(
+                (error.meaning(), error.may_be_spent()),
+                (RefusalMeaning::NotRenewable, false),
+                "{error}"
+            );
         }
     }
 }

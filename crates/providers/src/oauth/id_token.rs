@@ -1,5 +1,7 @@
 //! ID tokens (OpenID Connect Core section 3.1.3.7).
 
+use std::fmt;
+
 use causeway_jose::{Audience, ClaimError, ClaimRules, Claims, Expiry, JwkSet, Jws, VerifyError};
 use causeway_types::{Secret, Timestamp};
 use serde_json::Value;
@@ -42,7 +44,7 @@ pub enum IdTokenError {
 }
 
 /// What an ID token is verified against.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct IdTokenRules<'a> {
     /// The metadata of its provider.
     pub metadata: &'a ServerMetadata,
@@ -56,6 +58,16 @@ pub struct IdTokenRules<'a> {
     pub nonce: Option<&'a str>,
     /// The time.
     pub now: Timestamp,
+}
+
+impl fmt::Debug for IdTokenRules<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IdTokenRules")
+            .field("client_id", &self.client_id)
+            .field("has_nonce", &self.nonce.is_some())
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A verified ID token.

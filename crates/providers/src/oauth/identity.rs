@@ -25,5 +25,9 @@ pub(super) fn read_identity(client: &OauthClient, body: &[u8]) -> Result<Account
         return Err(ApiError::Malformed("the account is not named at an address"));
     };
     let document = Document::json(body).ok_or(ApiError::Malformed("it is not JSON"))?;
+    // What is missing may have been another id, or the rest of this one.
+    if document.is_truncated() {
+        return Err(ApiError::Malformed("it ends early"));
+    }
     Account::read(&document, subject, name.as_ref()).ok_or(ApiError::Malformed("the account has no id"))
 }

@@ -1,6 +1,6 @@
 //! Lists of accounts that a user's account manages.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 use causeway_types::Secret;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use super::api_call::{ApiError, api_call, with_credential};
 use crate::definition::account::{ManagedAccounts, Paging};
 use crate::definition::oauth::OauthClient;
 use crate::json::{Document, find, is_null, text_of};
-use crate::relay::CallCredential;
+use crate::relay::{CallCredential, parameters};
 use crate::request::{ProviderRequest, RequestError};
 use crate::values::pointer::JsonPointerPattern;
 
@@ -62,7 +62,7 @@ pub(super) struct Pages<'a> {
     /// The address of the first page.
     first: ProviderRequest,
     /// The addresses of further pages, none of which is read twice.
-    seen: BTreeSet<String>,
+    seen: HashSet<String>,
 }
 
 impl<'a> Pages<'a> {
@@ -72,7 +72,7 @@ impl<'a> Pages<'a> {
         credential: CallCredential<'a>,
     ) -> Result<Self, RequestError> {
         let first = api_call(client, &list.url, &list.headers, &credential)?;
-        Ok(Self { client, list, credential, first, seen: BTreeSet::new() })
+        Ok(Self { client, list, credential, first, seen: HashSet::new() })
     }
 
     /// The request for the first page.
@@ -87,11 +87,17 @@ impl<'a> Pages<'a> {
         listing: &mut Listing,
     ) -> Result<Option<ProviderRequest>, ApiError> {
         let lists = items(self.list.items.as_ref(), document)?;
+        let mut known: HashSet<String> =
+            listing.accounts.iter().map(|account| account.subject.clone()).collect();
         for item in lists.into_iter().flatten() {
-            self.account(item, listing);
+            if listing.accounts.len() == MOST_ACCOUNTS {
+                return Err(ApiError::Malformed("there are too many accounts"));
+            }
+            self.account(item, &mut known, listing);
         }
-        if listing.accounts.len() > MOST_ACCOUNTS {
-            return Err(ApiError::Malformed("there are too many accounts"));
+        // Neither the accounts behind the end are known, nor whether there is a next page.
+        if document.is_truncated() {
+            return Err(ApiError::Malformed("it ends early"));
         }
         let next = match &self.list.paging {
             Paging::None => None,
@@ -125,14 +131,8 @@ impl<'a> Pages<'a> {
         let stripped =
             relay.into_iter().flat_map(|relay| relay.strip_urls.iter().flat_map(|url| &url.parameters));
         let ours: Vec<&str> = injected.chain(stripped).map(String::as_str).chain(["access_token"]).collect();
-        let kept: Vec<(String, String)> = url
-            .query_pairs()
-            .filter(|(name, _)| !ours.contains(&&**name))
-            .map(|(n, v)| (n.into_owned(), v.into_owned()))
-            .collect();
-        url.set_query(None);
-        if !kept.is_empty() {
-            url.query_pairs_mut().extend_pairs(kept);
+        if let Some(kept) = url.query().and_then(|query| parameters::without(query, &ours)) {
+            url.set_query(Some(&kept).filter(|kept| !kept.is_empty()).map(String::as_str));
         }
         url.set_fragment(None);
         // The template of the first page may have placed the token in its address, which this one has lost.
@@ -140,13 +140,13 @@ impl<'a> Pages<'a> {
     }
 
     /// Reads an account. One without an id may be any of those that are known, so the others are not all there are.
-    fn account(&self, item: &Value, listing: &mut Listing) {
+    fn account(&self, item: &Value, known: &mut HashSet<String>, listing: &mut Listing) {
         let text = |pointer| find(item, pointer).and_then(text_of);
         let Some(subject) = text(&self.list.subject) else {
             listing.extent = Extent::Partial(ApiError::Malformed("an account has no id"));
             return;
         };
-        if listing.accounts.iter().any(|known| known.subject == subject) {
+        if !known.insert(subject.clone()) {
             return;
         }
         let place = self.list.tasks.as_ref().and_then(|tasks| find(item, tasks));
@@ -216,6 +216,10 @@ mod tests {
 
     /// What reading one page gives: the address of the next one, and the listing.
     fn read(client: &OauthClient, body: &Value) -> (Result<Option<String>, ApiError>, Listing) {
+        read_text(client, &body.to_string())
+    }
+
+    fn read_text(client: &OauthClient, body: &str) -> (Result<Option<String>, ApiError>, Listing) {
         let (token, fields) = (Secret::new("user-token"), FieldValues::default());
         let credential = CallCredential {
             secrets: &[("token", &token)],
@@ -226,7 +230,7 @@ mod tests {
         };
         let mut pages = Pages::new(client, &client.managed_accounts[0], credential).unwrap();
         let mut listing = Listing { accounts: vec![], extent: Extent::Complete, without_tasks: vec![] };
-        let document = Document::json(body.to_string().as_bytes()).unwrap();
+        let document = Document::json(body.as_bytes()).unwrap();
         let next = pages.read(&document, &mut listing);
         let next = next.map(|next| {
             next.map(|request| {
@@ -357,10 +361,28 @@ mod tests {
         assert_eq!(listing.extent, Extent::Partial(ApiError::Malformed("an account has no id")));
     }
 
+    /// What was read before the end is kept; nobody is told that the others are gone.
+    #[test]
+    fn a_list_that_ends_early_is_not_all_of_it() {
+        let early = Err(ApiError::Malformed("it ends early"));
+        for body in [
+            r#"{"data":[{"id":"1"},{"id":"2"}"#,
+            r#"{"data":[{"id":"1"},{"id":"2"}],"paging":{"next":"#,
+            r#"{"paging":{"next":"/v24.0/x"},"data":[{"id":"1"},{"id":"2"},"#,
+        ] {
+            let (next, listing) = read_text(&built_in("facebook"), body);
+            assert_eq!((next, listing.accounts.len()), (early.clone(), 2), "{body}");
+        }
+        let whole = r#"{"data":[{"id":"1","name":"\ud83d"},{"id":"2"}]}"#;
+        let (next, listing) = read_text(&built_in("facebook"), whole);
+        assert_eq!((next, listing.accounts.len(), listing.extent), (Ok(None), 2, Extent::Complete));
+    }
+
     #[test]
     fn a_list_has_an_end() {
         let items: Vec<Value> = (0..=MOST_ACCOUNTS).map(|id| json!({ "id": id })).collect();
-        let (next, _) = read(&built_in("facebook"), &json!({ "data": items }));
+        let (next, listing) = read(&built_in("facebook"), &json!({ "data": items }));
         assert_eq!(next, Err(ApiError::Malformed("there are too many accounts")));
+        assert_eq!(listing.accounts.len(), MOST_ACCOUNTS);
     }
 }

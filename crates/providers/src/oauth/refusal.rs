@@ -4,7 +4,7 @@ use causeway_types::Secret;
 
 use crate::definition::answer::Answer;
 use crate::definition::refresh::TokenErrors;
-use crate::definition::rule::{CredentialKind, WaitScope};
+use crate::definition::rule::{CredentialKind, Rule, WaitScope};
 use crate::json::Document;
 use crate::rules::Described;
 
@@ -33,6 +33,8 @@ pub enum RefusalMeaning {
     ActionRequired,
     /// The registration or the definition is at fault; connections stay, and no user is asked.
     Misconfigured,
+    /// There is nothing to renew with. Nothing was sent, and the credentials live until they end.
+    NotRenewable,
     /// Calls have to wait; everything stays.
     Wait(WaitScope),
     /// Nothing is known: everything stays, and a later try may succeed.
@@ -49,8 +51,8 @@ const MISCONFIGURED: [&str; 5] =
 pub(super) struct Judged<'a> {
     /// How answers are read.
     pub(super) answer: &'a Answer,
-    /// What errors mean beside those of RFC 6749.
-    pub(super) errors: Option<&'a TokenErrors>,
+    /// What errors mean beside those of RFC 6749: at every step, and where credentials are renewed.
+    pub(super) errors: [Option<&'a TokenErrors>; 2],
     /// The status.
     pub(super) status: u16,
     /// Seconds to wait, by the answer's headers.
@@ -62,40 +64,52 @@ pub(super) struct Judged<'a> {
 }
 
 impl Judged<'_> {
-    /// Judges the answer: by its code at any status, the definition's rules first.
+    /// Judges the answer: by its code, the definition's rules first. With a status that may pass, only a rule that names
+    /// the status and a place in the answer counts, or one that asks to wait.
     pub(super) fn refusal(&self) -> Refusal {
-        let code = self.text(self.document.and_then(|it| it.text(&self.answer.error)), 64);
-        let description = self.document.and_then(|it| it.text(&self.answer.error_description));
+        let text = |place, most| {
+            self.document.and_then(|it| it.text(place)).map(|text| for_log(&text, most, self.secrets))
+        };
         Refusal {
             meaning: self.by_rules().or_else(|| self.by_code()).unwrap_or(RefusalMeaning::Passing),
             status: self.status,
-            code,
-            description: self.text(description, 200),
+            code: text(&self.answer.error, 64),
+            description: text(&self.answer.error_description, 200),
             retry_after: self.retry_after,
         }
     }
 
     fn by_rules(&self) -> Option<RefusalMeaning> {
-        let errors = self.errors?;
         let credential = CredentialKind::User;
         let described = Described { status: self.status, document: self.document, credential };
         // An action that is required is a special case of what would otherwise be over.
-        for (rules, meaning) in [
-            (&errors.action_required, RefusalMeaning::ActionRequired),
-            (&errors.over, RefusalMeaning::Over),
-            (&errors.misconfigured, RefusalMeaning::Misconfigured),
-        ] {
-            if described.is_one_of(rules) {
-                return Some(meaning);
-            }
+        let is_one_of = |rules: fn(&TokenErrors) -> &Vec<Rule>| {
+            let mut rules = self.errors.iter().flatten().flat_map(|errors| rules(errors));
+            rules.any(|rule| described.is(rule) && (!self.may_pass() || is_exact(rule)))
+        };
+        if is_one_of(|errors| &errors.action_required) {
+            return Some(RefusalMeaning::ActionRequired);
         }
-        let wait = errors.wait.iter().find(|wait| described.is(&wait.rule))?;
+        if is_one_of(|errors| &errors.over) {
+            return Some(RefusalMeaning::Over);
+        }
+        if is_one_of(|errors| &errors.misconfigured) {
+            return Some(RefusalMeaning::Misconfigured);
+        }
+        let mut waits = self.errors.iter().flatten().flat_map(|errors| &errors.wait);
+        let wait = waits.find(|wait| described.is(&wait.rule))?;
         Some(RefusalMeaning::Wait(wait.scope))
+    }
+
+    /// Whether the status says that the server, or something before it, is at fault for the moment: then its words are
+    /// not relied on.
+    fn may_pass(&self) -> bool {
+        matches!(self.status, 429 | 500..)
     }
 
     /// By the codes of RFC 6749, which a provider may have besides its own.
     fn by_code(&self) -> Option<RefusalMeaning> {
-        let document = self.document?;
+        let document = self.document.filter(|_| !self.may_pass())?;
         let own = document.text(&self.answer.error);
         let standard = document.root().get("error").and_then(|error| error.as_str());
         own.as_deref().into_iter().chain(standard).find_map(|code| {
@@ -109,15 +123,21 @@ impl Judged<'_> {
             }
         })
     }
+}
 
-    /// A text of the provider for the log: shortened, without control characters and the secrets that were sent.
-    fn text(&self, text: Option<String>, most: usize) -> Option<String> {
-        let mut text = text?;
-        for secret in self.secrets.iter().filter(|secret| !secret.expose().is_empty()) {
-            text = text.replace(secret.expose(), "[redacted]");
-        }
-        Some(text.chars().filter(|c| !c.is_control()).take(most).collect())
+/// Whether a rule names both a status and a place in the answer.
+fn is_exact(rule: &Rule) -> bool {
+    !rule.status.is_empty() && !rule.tests.is_empty()
+}
+
+/// A text of the provider for the log: at most so many characters, without control characters and the secrets that were
+/// sent.
+pub(super) fn for_log(text: &str, most: usize, secrets: &[&Secret]) -> String {
+    let mut text: String = text.chars().filter(|c| !c.is_control()).collect();
+    for secret in secrets.iter().filter(|secret| !secret.expose().is_empty()) {
+        text = text.replace(secret.expose(), "[redacted]");
     }
+    text.chars().take(most).collect()
 }
 
 #[cfg(test)]
@@ -131,7 +151,7 @@ mod tests {
         let secret = Secret::new("1//refresh");
         let judged = Judged {
             answer: &client.answer,
-            errors: client.refresh.as_ref().map(|refresh| &refresh.errors),
+            errors: [Some(&client.answer.errors), client.refresh.as_ref().map(|refresh| &refresh.errors)],
             status,
             retry_after: None,
             document: document.as_ref(),
@@ -141,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_of_the_rfc_count_at_any_status() {
+    fn codes_of_the_rfc_count_unless_the_status_may_pass() {
         use RefusalMeaning::{Misconfigured, Over, Passing};
         let client = plain_client("");
         for (code, meaning) in [
@@ -159,9 +179,13 @@ mod tests {
             ("slow_down", Passing),
             ("anything_else", Passing),
         ] {
-            for status in [200, 400, 401, 403, 429, 500, 503] {
+            for status in [200, 400, 401, 403] {
                 let found = refusal(&client, status, &format!("{{\"error\":\"{code}\"}}"));
                 assert_eq!((found.meaning, found.code.as_deref()), (meaning, Some(code)), "{status} {code}");
+            }
+            for status in [429, 500, 503] {
+                let found = refusal(&client, status, &format!("{{\"error\":\"{code}\"}}"));
+                assert_eq!((found.meaning, found.code.as_deref()), (Passing, Some(code)), "{status} {code}");
             }
         }
     }
@@ -194,7 +218,8 @@ mod tests {
                             json = \"/error\", equals = [\"unauthorized_client\"], and = [{ json = \
                             \"/error_description\", contains = [\"Old refresh token used.\"] }] }]\n";
         let all = "[answer]\nerror = \"/status\"\n[refresh]\npolicy = \"refresh_token\"\nrotation = \"reusable\"\n\
-                   over = [{ json = \"/status\", equals = [\"DEAD\", \"TERMS\"] }]\n\
+                   over = [{ json = \"/status\", equals = [\"DEAD\", \"TERMS\"] }, \
+                   { status = [503], json = \"/status\", equals = [\"GONE\"] }, { status = [502] }]\n\
                    action_required = [{ json = \"/status\", equals = [\"TERMS\"] }]\n\
                    misconfigured = [{ json = \"/status\", equals = [\"SECRET\"] }]\n\
                    wait = [{ status = [429], scope = \"app\" }, { json = \"/status\", equals = [\"SLOW\"], scope = \"user\" }]\n";
@@ -226,10 +251,15 @@ mod tests {
             (&built_in("instagram"), 400, r#"{"error":{"code":190,"message":"x"}}"#, Over),
             (&built_in("atlassian"), 403, r#"{"error":"invalid_grant"}"#, Over),
             (&all, 200, r#"{"status":"DEAD"}"#, Over),
+            (&all, 503, r#"{"status":"DEAD"}"#, Passing),
+            (&all, 503, r#"{"status":"GONE"}"#, Over),
+            (&all, 503, r#"{"status":"SECRET"}"#, Passing),
+            (&all, 503, r#"{"status":"SLOW"}"#, Wait(WaitScope::User)),
             (&all, 200, r#"{"status":"TERMS"}"#, ActionRequired),
             (&all, 200, r#"{"status":"SECRET"}"#, Misconfigured),
             (&all, 200, r#"{"status":"SLOW"}"#, Wait(WaitScope::User)),
             (&all, 429, "", Wait(WaitScope::App)),
+            (&all, 502, "", Passing),
             (&all, 400, r#"{"status":"invalid_grant"}"#, Over),
             (&all, 400, r#"{"status":"error","error":"invalid_grant"}"#, Over),
         ] {
@@ -248,5 +278,7 @@ mod tests {
         assert_eq!(found.code.unwrap().len(), 64);
         let description = found.description.unwrap();
         assert!(description.starts_with("token [redacted] is unknown xx") && description.len() == 200);
+        let broken = r#"{"error":"x","error_description":"1//re\u0000fresh"}"#;
+        assert_eq!(refusal(&plain_client(""), 400, broken).description.as_deref(), Some("[redacted]"));
     }
 }

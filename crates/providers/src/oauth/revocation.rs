@@ -5,11 +5,14 @@ use url::Url;
 
 use super::authentication::Proof;
 use super::token_request::TokenContext;
+use crate::definition::oauth::OauthClient;
 use crate::definition::request::{ClientAuthentication, RequestBody};
+use crate::definition::rule::CredentialKind;
 use crate::fields::Known;
-use crate::json::Document;
+use crate::json::{Document, is_null};
 use crate::relay::CallCredential;
 use crate::request::{Draft, ProviderRequest, RequestError};
+use crate::rules::Described;
 use crate::values::http::Method;
 
 /// Tokens that are given back.
@@ -103,19 +106,35 @@ impl TokenContext<'_> {
     }
 }
 
+/// Whether an answer to a revocation refuses our secret (RFC 7009 section 2.2.1).
+pub(super) fn refuses_client(status: u16, body: &[u8]) -> bool {
+    let document = Document::json(body);
+    let error = document.as_ref().and_then(|document| document.root().get("error")?.as_str());
+    status == 401 || (status == 400 && error == Some("invalid_client"))
+}
+
 /// Reads the answer to a revocation.
-pub(super) fn read_revocation(status: u16, retry_after: Option<u64>, body: &[u8]) -> Revoked {
-    let error = Document::json(body);
-    let error = error.as_ref().and_then(|document| document.root().get("error"));
-    let error = error.and_then(|error| error.as_str());
+pub(super) fn read_revocation(
+    client: &OauthClient,
+    status: u16,
+    retry_after: Option<u64>,
+    body: &[u8],
+) -> Revoked {
+    let document = Document::json(body);
+    let described = Described { status, document: document.as_ref(), credential: CredentialKind::User };
+    let waits = client.relay.iter().flat_map(|relay| &relay.wait);
+    let has_to_wait = waits.into_iter().any(|wait| described.is(&wait.rule));
+    let member = document.as_ref().and_then(|document| document.root().get("error"));
+    let error = member.and_then(|error| error.as_str());
     // What is not known any more has ended (RFC 7009 section 2.2); not every provider says so with 200.
     let has_ended = error.is_some_and(|error| {
         ["invalid_token", "token_revoked", "token_expired", "invalid_grant"].contains(&error)
     });
     match status {
-        _ if has_ended => Revoked::Done,
-        200..300 if error.is_none() => Revoked::Done,
         408 | 429 | 500.. => Revoked::Passing { retry_after },
+        _ if has_to_wait => Revoked::Passing { retry_after },
+        _ if has_ended => Revoked::Done,
+        200..300 if is_null(member) => Revoked::Done,
         _ => Revoked::Refused { status },
     }
 }
@@ -123,7 +142,6 @@ pub(super) fn read_revocation(status: u16, retry_after: Option<u64>, body: &[u8]
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::definition::oauth::OauthClient;
     use crate::fields::FieldValues;
     use crate::oauth::{ClientCredential, RegisteredClient};
     use crate::testing::{built_in, map, parameters};
@@ -217,10 +235,18 @@ mod tests {
             (400, r#"{"error":"unsupported_token_type"}"#, Revoked::Refused { status: 400 }),
             (401, r#"{"error":"invalid_client"}"#, Revoked::Refused { status: 401 }),
             (404, "", Revoked::Refused { status: 404 }),
+            (200, r#"{"error":{"code":1}}"#, Revoked::Refused { status: 200 }),
+            (200, r#"{"error":7}"#, Revoked::Refused { status: 200 }),
+            (200, r#"{"error":null}"#, Revoked::Done),
+            (503, r#"{"error":"invalid_token"}"#, Revoked::Passing { retry_after: Some(7) }),
             (429, "", Revoked::Passing { retry_after: Some(7) }),
             (503, "<html>", Revoked::Passing { retry_after: Some(7) }),
         ] {
-            assert_eq!(read_revocation(status, Some(7), body.as_bytes()), expected, "{status} {body}");
+            let read = read_revocation(&built_in("slack"), status, Some(7), body.as_bytes());
+            assert_eq!(read, expected, "{status} {body}");
         }
+        let busy = r#"{"error":{"code":4}}"#;
+        let read = read_revocation(&built_in("facebook"), 400, Some(7), busy.as_bytes());
+        assert_eq!(read, Revoked::Passing { retry_after: Some(7) }, "by the rules of its API");
     }
 }

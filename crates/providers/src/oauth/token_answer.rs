@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::account::Account;
 use super::capture::{CaptureError, capture_token};
 use super::expiry::{End, end};
-use super::refusal::{Judged, Refusal};
+use super::refusal::{Judged, Refusal, for_log};
 use super::scope::granted;
 use crate::definition::account::Identity;
 use crate::definition::answer::{AnswerFields, Credential};
@@ -82,7 +82,10 @@ pub enum Flaw {
     /// The end of a token cannot be believed, and the definition's default counts.
     #[error("the end of the {0} cannot be read")]
     Expiry(&'static str),
-    /// The answer has an error besides.
+    /// The answer ended early: a refresh token may have been in the rest, and the old one spent for it.
+    #[error("the answer ends early")]
+    Truncated,
+    /// The answer has an error besides: at most 64 characters, without the secrets that were sent.
     #[error("there is an error besides: {0}")]
     Error(String),
 }
@@ -91,7 +94,7 @@ impl Flaw {
     /// Whether a sign-in with this flaw fails, and its tokens are given back. A renewal goes on.
     pub fn ends_sign_in(&self) -> bool {
         match self {
-            Self::NoUserToken | Self::NoAccount | Self::Bound | Self::Capture(_) => true,
+            Self::NoUserToken | Self::NoAccount | Self::Bound | Self::Truncated | Self::Capture(_) => true,
             Self::NoPageAccount | Self::Expiry(_) | Self::Error(_) => false,
         }
     }
@@ -134,14 +137,14 @@ pub(crate) fn read_token_answer(
     let document = Document::read(client.answer.format, received.body);
     let is_success = (200..300).contains(&received.status);
     if let Some(document) = document.as_ref().filter(|_| is_success) {
-        let mut reader = Reader { client, document, now: received.at, flaws: Vec::new() };
+        let mut reader = Reader { client, document, secrets, now: received.at, flaws: Vec::new() };
         if let Some(answer) = reader.answer(step) {
             return Ok(answer);
         }
     }
     let judged = Judged {
         answer: &client.answer,
-        errors: client.refresh.as_ref().map(|refresh| &refresh.errors),
+        errors: [Some(&client.answer.errors), client.refresh.as_ref().map(|refresh| &refresh.errors)],
         status: received.status,
         retry_after: received.retry_after,
         document: document.as_ref(),
@@ -153,6 +156,7 @@ pub(crate) fn read_token_answer(
 struct Reader<'a> {
     client: &'a OauthClient,
     document: &'a Document,
+    secrets: &'a [&'a Secret],
     now: Timestamp,
     flaws: Vec<Flaw>,
 }
@@ -184,12 +188,12 @@ impl Reader<'_> {
             (user.is_none(), Flaw::NoUserToken),
             (is_code && !is_named, Flaw::NoAccount),
             (pages.iter().any(|page| page.account.is_none()), Flaw::NoPageAccount),
+            (self.document.is_truncated(), Flaw::Truncated),
             (type_of("token_type").is_some_and(|name| name.eq_ignore_ascii_case("dpop")), Flaw::Bound),
         ];
         self.flaws.extend(flaws.into_iter().filter(|(is_there, _)| *is_there).map(|(_, flaw)| flaw));
         if let Some(error) = self.document.text(&self.client.answer.error) {
-            let error = error.chars().filter(|c| !c.is_control()).take(64).collect();
-            self.flaws.push(Flaw::Error(error));
+            self.flaws.push(Flaw::Error(for_log(&error, 64, self.secrets)));
         }
         let id_token = type_of("id_token").filter(|token| !token.is_empty()).map(Secret::new);
         Some(TokenAnswer { user, pages, account, captured, id_token, flaws: std::mem::take(&mut self.flaws) })
@@ -248,6 +252,13 @@ impl Reader<'_> {
 }
 
 impl TokenAnswer {
+    /// Whether the refresh token of the request may be spent although no other came: that of the session is renewed once
+    /// more as long as it works, and its refusal says nothing about the user.
+    pub fn old_refresh_token_may_be_spent(&self) -> bool {
+        let came = self.user.as_ref().is_some_and(|tokens| tokens.refresh_token.is_some());
+        !came && self.flaws.contains(&Flaw::Truncated)
+    }
+
     /// The answer with that to the exchange of its short-lived token. What the second one lacks goes on.
     #[must_use]
     pub fn exchanged(mut self, second: Self) -> Self {

@@ -9,7 +9,7 @@ use super::client::{ProviderClient, Reply};
 use super::error::TokenError;
 use super::refusal::{Refusal, RefusalMeaning};
 use super::registered::{ClientCredential, SecretInUse};
-use super::revocation::{Revoked, RevokedTokens, read_revocation};
+use super::revocation::{Revoked, RevokedTokens, read_revocation, refuses_client};
 use super::token_answer::{Received, TokenAnswer, TokenStep, read_token_answer};
 use super::token_request::{CodeRedemption, RenewalTokens, TokenContext};
 use crate::request::{ProviderRequest, RequestError};
@@ -37,7 +37,8 @@ impl ProviderClient {
         context: &TokenContext<'_>,
         redemption: &CodeRedemption<'_>,
     ) -> Result<Issued, TokenError> {
-        let secrets = [redemption.code];
+        let verifier = Secret::new(redemption.verifier.expose());
+        let secrets = [redemption.code, &verifier];
         self.issue(context, TokenStep::Code, &secrets, |proof| context.redemption(redemption, proof)).await
     }
 
@@ -91,10 +92,11 @@ impl ProviderClient {
                 return Ok(Revoked::NotPossible);
             };
             let reply = self.send_to_api(request, Shows::Address).await?;
-            match read_revocation(reply.status, reply.retry_after, &reply.body) {
-                Revoked::Refused { status: 401 } if next.is_some() && secret != next => secret = next,
-                outcome => return Ok(outcome),
+            if refuses_client(reply.status, &reply.body) && next.is_some() && secret != next {
+                secret = next;
+                continue;
             }
+            return Ok(read_revocation(context.client, reply.status, reply.retry_after, &reply.body));
         }
     }
 

@@ -28,6 +28,41 @@ fn summary(tokens: &Tokens) -> (&str, Option<&str>, Option<i64>, Option<String>)
     (tokens.access_token.expose(), refresh_token, life, tokens.scope.as_ref().map(|scope| scope.join("+")))
 }
 
+/// A token that was issued once is kept, whatever stands before it.
+#[test]
+fn a_value_that_is_left_out_hides_no_token() {
+    let answer =
+        read(&plain_client(""), TokenStep::Refresh, 200, "{\"expires_in\":,\"access_token\":\"t\"}").unwrap();
+    assert_eq!((answer.user.unwrap().access_token.expose(), answer.flaws.len()), ("t", 0));
+}
+
+#[test]
+fn an_early_end_may_have_cost_the_refresh_token() {
+    for (body, is_lost) in [
+        (r#"{"access_token":"t","refresh_token":"r"#, true),
+        (r#"{"access_token":"t","expires_in":36"#, true),
+        (r#"{"access_token":"t","refresh_token":"r","scope":"a"#, false),
+    ] {
+        let answer = read(&plain_client(""), TokenStep::Refresh, 200, body).unwrap();
+        assert_eq!(answer.user.as_ref().unwrap().access_token.expose(), "t");
+        assert_eq!(answer.user.as_ref().unwrap().expires_at, None);
+        assert_eq!(answer.flaws, [Flaw::Truncated], "{body}");
+        assert_eq!(answer.old_refresh_token_may_be_spent(), is_lost, "{body}");
+    }
+    let whole =
+        read(&plain_client(""), TokenStep::Refresh, 200, r#"{"access_token":"t","x":"\ud83d"}"#).unwrap();
+    assert!(whole.flaws.is_empty() && !whole.old_refresh_token_may_be_spent());
+}
+
+#[test]
+fn the_error_beside_a_token_contains_no_secret() {
+    let body = br#"{"access_token":"t","error":"ver\u0000ifier is wrong"}"#;
+    let received = Received { status: 200, retry_after: None, body, at: NOW };
+    let secret = Secret::new("verifier");
+    let answer = read_token_answer(&plain_client(""), TokenStep::Code, received, &[&secret]).unwrap();
+    assert_eq!(answer.flaws, [Flaw::Error("[redacted] is wrong".to_owned())]);
+}
+
 #[test]
 fn a_plain_answer() {
     let client = plain_client("");
