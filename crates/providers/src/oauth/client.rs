@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_domain::Clock;
-use causeway_outbound::budget::Held;
+use causeway_outbound::budget::{Budget, Held};
 use causeway_outbound::{Call, HttpClient, HttpError, Method as HttpMethod, Shows, read_into, retry_after};
 use causeway_types::{Rng, Timestamp};
 use tokio::time::timeout;
@@ -23,7 +23,7 @@ pub struct ProviderClient {
     pub(super) http: HttpClient,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) rng: Arc<dyn Rng>,
-    deadline: Duration,
+    pub(super) deadline: Duration,
 }
 
 impl fmt::Debug for ProviderClient {
@@ -65,9 +65,26 @@ impl ProviderClient {
         request: ProviderRequest,
         shows: Shows,
     ) -> Result<Reply, HttpError> {
-        let room = Held::new(&self.http.budgets().documents, 1);
-        let room = room.map_err(|_| HttpError::NoRoom { sent: false })?;
-        let mut reply = self.send(request, shows, room, Self::API_CAP).await?;
+        // Nobody in particular asks: all of these calls have one share together.
+        self.send_and_parse(request, shows, &self.http.budgets().answers.of(None), Self::API_CAP).await
+    }
+
+    /// Fetches a public document of an authorization server.
+    pub(super) async fn send_for_document(&self, request: ProviderRequest) -> Result<Reply, HttpError> {
+        let budget = &self.http.budgets().documents;
+        self.send_and_parse(request, Shows::Address, budget, HttpClient::DOCUMENT_CAP).await
+    }
+
+    /// Sends a request whose answer is going to be parsed.
+    async fn send_and_parse(
+        &self,
+        request: ProviderRequest,
+        shows: Shows,
+        budget: &Budget,
+        cap: usize,
+    ) -> Result<Reply, HttpError> {
+        let room = Held::new(budget, 1).map_err(|_| HttpError::NoRoom { sent: false })?;
+        let mut reply = self.send(request, shows, room, cap).await?;
         reply.body.count_times(TIMES).map_err(|_| HttpError::NoRoom { sent: true })?;
         Ok(reply)
     }
@@ -89,6 +106,7 @@ impl ProviderClient {
             let call = Call { method, url: &url, accept: "application/json", headers, body, shows };
             let response = self.http.send(call).await?;
             let (status, retry_after) = (response.status().as_u16(), retry_after(response.headers()));
+            let room = room.expecting(response.content_length());
             let body = read_into(room, response, cap).await?;
             Ok(Reply { status, retry_after, body, at: self.clock.now() })
         };

@@ -1,7 +1,7 @@
 //! Discovery of authorization servers and their keys.
 
 use causeway_jose::{JwkError, JwkSet};
-use causeway_outbound::{HttpError, Shows};
+use causeway_outbound::HttpError;
 use thiserror::Error;
 use url::Url;
 
@@ -76,7 +76,7 @@ impl ProviderClient {
 
     async fn document(&self, url: Url) -> Result<Found, DiscoveryError> {
         let request: ProviderRequest = Draft::new(Method::Get, url, RequestBody::Query).finish();
-        match self.send_to_api(request, Shows::Address).await {
+        match self.send_for_document(request).await {
             Ok(reply) => found(&reply),
             Err(HttpError::Redirected) => Ok(Found::Absent),
             Err(error) => Err(DiscoveryError::Unknown(error)),
