@@ -1,6 +1,7 @@
 //! What a provider's API says about an account: sent, and the answers read.
 
-use causeway_outbound::Shows;
+use causeway_outbound::{HttpError, Shows};
+use tokio::time::{Instant, timeout_at};
 
 use super::account::Account;
 use super::api_call::{ApiError, judge};
@@ -12,6 +13,9 @@ use crate::definition::oauth::OauthClient;
 use crate::json::Document;
 use crate::relay::CallCredential;
 use crate::request::ProviderRequest;
+
+/// Deadlines of a request within which a listing has to end.
+const DEADLINES: u32 = 6;
 
 impl ProviderClient {
     /// Asks whose account it is; `None` where the definition names no address for it. Where the credential is known
@@ -31,13 +35,15 @@ impl ProviderClient {
     }
 
     /// Lists the accounts that the user's account manages, from every list of the definition. What was found before
-    /// something failed is in the listing, too.
+    /// something failed is in the listing, too. All of it has to end within six times the deadline of a request.
     #[tracing::instrument(name = "provider.managed_accounts", skip_all)]
     pub async fn managed_accounts(&self, client: &OauthClient, credential: &CallCredential<'_>) -> Listing {
         let mut listing =
             Listing { accounts: Vec::new(), extent: Extent::Complete, without_tasks: Vec::new() };
+        let end = Instant::now() + self.deadline * DEADLINES;
         for list in &client.managed_accounts {
-            if let Err(error) = self.read_list(client, list, *credential, &mut listing).await {
+            let reading = timeout_at(end, self.read_list(client, list, *credential, &mut listing)).await;
+            if let Err(error) = reading.unwrap_or(Err(ApiError::Http(HttpError::Timeout))) {
                 listing.extent = Extent::Partial(error);
             }
         }

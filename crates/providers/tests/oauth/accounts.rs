@@ -1,11 +1,14 @@
 //! Whose account it is, and what it manages.
 
+use std::time::Duration;
+
+use causeway_outbound::HttpError;
 use causeway_outbound::testing::Reply;
 use causeway_providers::oauth::{ApiError, Extent, Listing};
 use causeway_types::Secret;
 use serde_json::{Value, json};
 
-use crate::provider::Provider;
+use crate::provider::{Provider, patient_client};
 
 async fn listed(provider: &Provider) -> Listing {
     let token = Secret::new("user-token");
@@ -80,6 +83,23 @@ async fn a_circle_of_pages_ends() {
     pages(&facebook, Reply::json(200, &json!({"data": [], "paging": {"next": next}})));
     let listing = listed(&facebook).await;
     assert_eq!(listing.extent, Extent::Partial(ApiError::Malformed("the list does not end")));
+}
+
+/// Pages that come slowly, each within its own deadline, hold nobody up for ever.
+#[tokio::test]
+async fn a_slow_list_ends() {
+    let mut facebook = Provider::of("facebook").await;
+    facebook.client = patient_client(Duration::from_millis(200));
+    let page = |number: usize| {
+        let next = format!("{}{SECOND}?after={number}", facebook.upstream.origin);
+        let body = json!({"data": [{"id": number.to_string()}], "paging": {"next": next}});
+        Reply::json(200, &body).late(Duration::from_millis(100))
+    };
+    facebook.upstream.script_path(ACCOUNTS, [page(0)]);
+    facebook.upstream.script_path(SECOND, (1..=30).map(page));
+    let listing = listed(&facebook).await;
+    assert_eq!(listing.extent, Extent::Partial(ApiError::Http(HttpError::Timeout)));
+    assert!((2..30).contains(&listing.accounts.len()), "what came before is kept");
 }
 
 /// The organisation is chosen in each call, but not in the one that lists them.
