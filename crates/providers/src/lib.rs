@@ -55,7 +55,7 @@ pub use definition::oauth::{
 pub use definition::parameter::{Parameter, ParameterValue};
 pub use definition::refresh::{Refresh, RefreshRequest, Renewal, Rotation, TokenErrors};
 pub use definition::registration::Registration;
-pub use definition::relay::{Inject, Relay, StripUrl, UrlPlace};
+pub use definition::relay::{DenyParameter, Inject, Relay, StripUrl, UrlPlace};
 pub use definition::request::{
     AuthorizationRequest, ClientAuthentication, Exchange, RequestBody, TokenRequest,
 };

@@ -25,6 +25,8 @@ pub struct Relay {
     pub prefixes: Vec<PathTemplate>,
     /// The beginnings of paths that may not.
     pub deny: Vec<PathTemplate>,
+    /// Parameters that callers may not send.
+    pub deny_parameters: Vec<DenyParameter>,
     /// Members of answers that are credentials: they are taken out.
     pub strip: Vec<JsonPointerPattern>,
     /// Names of members of answers that are credentials, at any depth: they are taken out.
@@ -56,6 +58,23 @@ pub struct Inject {
     pub header: BTreeMap<HeaderName, Template>,
     /// Parameters of the address.
     pub query: BTreeMap<String, Template>,
+}
+
+/// A parameter that callers may not send.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DenyParameter {
+    /// Its name. Letter case does not count.
+    pub parameter: String,
+    /// Texts of which a denied value contains one, in any letter case; empty: every value is denied.
+    pub contains: Vec<String>,
+}
+
+impl DenyParameter {
+    /// Whether a value is denied.
+    pub(crate) fn is_value(&self, value: &str) -> bool {
+        let value = value.to_lowercase();
+        self.contains.is_empty() || self.contains.iter().any(|text| value.contains(&text.to_lowercase()))
+    }
 }
 
 /// An address in answers that contains credentials.
@@ -91,6 +110,9 @@ pub(crate) struct RawRelay {
     /// The beginnings of paths that may not be called; the definition's own endpoints never may
     #[serde(default)]
     deny: Vec<PathTemplate>,
+    /// Parameters that callers may not send, such as those that ask for credentials
+    #[serde(default)]
+    deny_parameters: Vec<RawDenyParameter>,
     /// Members of answers that are credentials, as JSON pointers in which * stands for every item: they are taken out
     #[serde(default)]
     strip: Vec<JsonPointerPattern>,
@@ -135,6 +157,19 @@ pub(crate) struct RawInject {
     /// Parameters of the address; the same fields
     #[serde(default)]
     query: BTreeMap<String, Template>,
+}
+
+/// A parameter that callers may not send.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "DenyParameter")]
+pub(crate) struct RawDenyParameter {
+    /// Its name
+    #[schemars(required)]
+    parameter: Option<String>,
+    /// Texts of which a denied value contains one [default: every value is denied]
+    #[serde(default)]
+    contains: Vec<String>,
 }
 
 /// An address in answers that contains credentials.
@@ -204,6 +239,13 @@ impl RawRelay {
         if self.strip_members.iter().any(String::is_empty) {
             check.report("relay.strip_members", "has an empty name", "remove it");
         }
+        let deny_parameters: Vec<_> = self
+            .deny_parameters
+            .into_iter()
+            .enumerate()
+            .map(|(index, raw)| raw.check(index, check))
+            .collect();
+        let deny_parameters: Option<Vec<_>> = deny_parameters.into_iter().collect();
         let strip_urls: Vec<_> =
             self.strip_urls.into_iter().enumerate().map(|(index, raw)| raw.check(index, check)).collect();
         let strip_urls: Option<Vec<_>> = strip_urls.into_iter().collect();
@@ -214,6 +256,7 @@ impl RawRelay {
             origins,
             prefixes: self.prefixes,
             deny: self.deny,
+            deny_parameters: deny_parameters?,
             strip: self.strip,
             strip_members: self.strip_members,
             strip_urls: strip_urls?,
@@ -258,6 +301,19 @@ impl RawInject {
             return None;
         }
         Some(Inject { header: self.header, query: self.query })
+    }
+}
+
+impl RawDenyParameter {
+    fn check(self, index: usize, check: &mut Check<'_, '_>) -> Option<DenyParameter> {
+        let key = format!("relay.deny_parameters[{index}]");
+        if self.contains.iter().any(String::is_empty) {
+            check.report(&format!("{key}.contains"), "has an empty text", "remove it");
+        }
+        let parameter = self.parameter.filter(|name| !name.is_empty());
+        let fix = "name the parameter, such as parameter = \"fields\"";
+        let parameter = check.required(&format!("{key}.parameter"), parameter, fix)?;
+        Some(DenyParameter { parameter, contains: self.contains })
     }
 }
 

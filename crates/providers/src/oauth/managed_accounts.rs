@@ -127,10 +127,7 @@ impl<'a> Pages<'a> {
             });
         let mut url = url.ok_or(ApiError::Malformed("the next page is at another origin"))?;
         let relay = self.client.relay.as_ref();
-        let injected = relay.into_iter().flat_map(|relay| relay.inject.query.keys());
-        let stripped =
-            relay.into_iter().flat_map(|relay| relay.strip_urls.iter().flat_map(|url| &url.parameters));
-        let ours: Vec<&str> = injected.chain(stripped).map(String::as_str).chain(["access_token"]).collect();
+        let ours = relay.map_or_else(|| vec!["access_token"], parameters::credentials);
         if let Some(kept) = url.query().and_then(|query| parameters::without(query, &ours)) {
             url.set_query(Some(&kept).filter(|kept| !kept.is_empty()).map(String::as_str));
         }

@@ -10,5 +10,5 @@ mod target;
 pub use examine::{AnswerMeaning, CallAnswer, examine, needs_body};
 pub use inject::{CallCredential, InjectedCredential, inject};
 pub(crate) use inject::{inject_what_is_known, is_placed};
-pub use strip::{NotStripped, strip};
+pub use strip::{NotStripped, strip, strip_header};
 pub use target::{RelayPath, RelayTargets, TargetError};

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use url::form_urlencoded;
 
+use super::inject::APPSECRET_PROOF;
+use crate::definition::relay::Relay;
+
 /// A part of a query, and what separates it from the one before.
 struct Pair<'a> {
     separator: &'a str,
@@ -36,7 +39,21 @@ fn pairs(query: &str) -> impl Iterator<Item = Pair<'_>> {
 /// The name and the value of a parameter. Some servers read a name up to its bracket.
 fn read(pair: &str) -> Option<(String, Cow<'_, str>)> {
     let (name, value) = form_urlencoded::parse(pair.as_bytes()).next()?;
-    Some((name.split('[').next().unwrap_or_default().trim().to_owned(), value))
+    Some((short(&name).to_owned(), value))
+}
+
+fn short(name: &str) -> &str {
+    name.split('[').next().unwrap_or_default().trim()
+}
+
+/// Parameters that carry credentials whatever the definition says (RFC 6750 section 2.3).
+const CREDENTIALS: [&str; 4] = ["access_token", "client_secret", "oauth_token", APPSECRET_PROOF];
+
+/// The names of the parameters that carry credentials at a provider.
+pub(crate) fn credentials(relay: &Relay) -> Vec<&str> {
+    let injected = relay.inject.query.keys();
+    let stripped = relay.strip_urls.iter().flat_map(|url| &url.parameters);
+    injected.chain(stripped).map(String::as_str).chain(CREDENTIALS).collect()
 }
 
 fn is_one_of(name: &str, names: &[&str]) -> bool {
@@ -48,17 +65,12 @@ pub(super) fn find(query: &str, names: &[&str]) -> Option<String> {
     pairs(query).filter_map(|pair| read(pair.text)).map(|(name, _)| name).find(|name| is_one_of(name, names))
 }
 
-/// The values of the parameters of this name. A value that has a separator is in several parts, of which all that have no
-/// name of their own count.
-pub(super) fn values<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
-    // The whole rest, as a server that knows fewer separators reads it.
-    let strict = form_urlencoded::parse(query.as_bytes());
-    let strict = strict.filter_map(move |(own, value)| {
-        let own = own.split('[').next().unwrap_or_default().trim().to_owned();
-        own.eq_ignore_ascii_case(name).then_some(value)
-    });
-    let lenient = pairs(query).filter_map(|pair| read(pair.text));
-    strict.chain(lenient.filter(move |(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+/// Whether a query has the parameter of this name with a value that passes.
+pub(super) fn has(query: &str, name: &str, passes: impl Fn(&str) -> bool) -> bool {
+    // A server that knows fewer separators reads a longer value.
+    let long = form_urlencoded::parse(query.as_bytes()).map(|(own, value)| (short(&own).to_owned(), value));
+    let mut pairs = pairs(query).filter_map(|pair| read(pair.text)).chain(long);
+    pairs.any(|(own, value)| own.eq_ignore_ascii_case(name) && passes(&value))
 }
 
 /// A query without the parameters of these names; `None` if it has none of them.

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::definition::relay::{Relay, UrlPlace};
 use crate::json::text::{Child, Children};
-use crate::relay::parameters::without_in_address;
+use crate::relay::parameters::{self, without_in_address};
 
 /// Why an answer cannot be stripped. It must not be passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -44,6 +44,27 @@ pub fn strip(relay: &Relay, body: &[u8]) -> Result<Option<Vec<u8>>, NotStripped>
     let mut output = String::with_capacity(text.len());
     let is_changed = places.copy(value, &mut output, 0)?;
     Ok(is_changed.then(|| output.into_bytes()))
+}
+
+/// Removes the parameters that are credentials from the addresses in a header of an answer: `Location`, which is one, and
+/// `Link` (RFC 8288), which has them in angle brackets. `None`: there is nothing to remove.
+pub fn strip_header(relay: &Relay, value: &str) -> Option<String> {
+    let names = parameters::credentials(relay);
+    if !value.contains('<') {
+        return without_in_address(value.trim(), &names);
+    }
+    let mut is_changed = false;
+    let mut stripped = String::with_capacity(value.len());
+    let mut rest = value;
+    while let Some((before, behind)) = rest.split_once('<') {
+        let (address, after) = behind.split_once('>').unwrap_or((behind, ""));
+        let without = without_in_address(address, &names);
+        is_changed |= without.is_some();
+        stripped.extend([before, "<", without.as_deref().unwrap_or(address), ">"]);
+        rest = after;
+    }
+    stripped.push_str(rest);
+    is_changed.then_some(stripped)
 }
 
 /// What is removed, as it is seen from the value that is being copied.
@@ -222,6 +243,24 @@ mod tests {
         ] {
             let body = |address| format!("{{\"next\":\"{address}\"}}");
             assert_eq!(stripped(&relay, &body(address)), body(expected), "{address}");
+        }
+    }
+
+    #[test]
+    fn addresses_in_headers_lose_their_credentials_too() {
+        let facebook = built_in("facebook").relay.unwrap();
+        for (value, expected) in [
+            ("https://a.example/x?access_token=t&after=1", Some("https://a.example/x?after=1")),
+            ("/x?appsecret_proof=t", Some("/x")),
+            (
+                "<https://a.example/x?page=2&access_token=t>; rel=\"next\", </x?oauth_token=t>; rel=\"last\"",
+                Some("<https://a.example/x?page=2>; rel=\"next\", </x>; rel=\"last\""),
+            ),
+            ("<https://a.example/x?page=2>; rel=\"next\"", None),
+            ("https://a.example/x?page=2", None),
+            ("</x?access_token=t", Some("</x>")),
+        ] {
+            assert_eq!(strip_header(&facebook, value).as_deref(), expected, "{value}");
         }
     }
 

@@ -4,9 +4,8 @@ use percent_encoding::percent_decode_str;
 use thiserror::Error;
 use url::{Position, Url};
 
-use crate::definition::relay::Relay;
+use crate::definition::relay::{DenyParameter, Relay};
 use crate::fields::FieldValues;
-use crate::relay::inject::APPSECRET_PROOF;
 use crate::relay::parameters;
 use crate::values::fill::FillError;
 use crate::values::name::FieldName;
@@ -46,6 +45,9 @@ pub enum TargetError {
     /// The caller sent a credential of its own.
     #[error("the parameter {0} is a credential, which Causeway adds itself")]
     Credential(String),
+    /// The definition denies a parameter with this value.
+    #[error("the parameter {0} may not have this value")]
+    Parameter(String),
     /// The origin is not one of the definition's.
     #[error("the origin is not one that may be called")]
     Origin,
@@ -57,8 +59,6 @@ pub enum TargetError {
     Value(#[from] FillError),
 }
 
-/// Parameters that carry credentials whatever the definition says (RFC 6750 section 2.3).
-const CREDENTIALS: [&str; 4] = ["access_token", "client_secret", "oauth_token", APPSECRET_PROOF];
 /// How often a server may decode a path.
 const MOST_DECODINGS: usize = 4;
 
@@ -127,12 +127,18 @@ impl RelayTargets<'_> {
         Err(TargetError::Path("is encoded several times"))
     }
 
-    /// Refuses credentials of the caller's own.
+    /// Refuses credentials of the caller's own, and what asks for those of the provider.
     fn check_parameters(&self, query: &str) -> Result<(), TargetError> {
-        let injected = self.relay.inject.query.keys();
-        let stripped = self.relay.strip_urls.iter().flat_map(|url| &url.parameters);
-        let own: Vec<&str> = injected.chain(stripped).map(String::as_str).chain(CREDENTIALS).collect();
-        parameters::find(query, &own).map_or(Ok(()), |name| Err(TargetError::Credential(name)))
+        if let Some(name) = parameters::find(query, &parameters::credentials(self.relay)) {
+            return Err(TargetError::Credential(name));
+        }
+        let is_denied = |denied: &&DenyParameter| {
+            parameters::has(query, &denied.parameter, |value| denied.is_value(value))
+        };
+        match self.relay.deny_parameters.iter().find(is_denied) {
+            Some(denied) => Err(TargetError::Parameter(denied.parameter.clone())),
+            None => Ok(()),
+        }
     }
 
     fn is_allowed(&self, path: &str) -> Result<bool, TargetError> {

@@ -82,6 +82,27 @@ async fn the_next_secret_takes_the_place_of_a_refused_one() {
     }
 }
 
+/// The same where nothing is renewed, and in words of the provider's own.
+#[tokio::test]
+async fn the_next_secret_counts_for_codes_and_exchanges_too() {
+    let mut facebook = Provider::of("facebook").await;
+    facebook.next_secret = Some(Secret::new("next"));
+    let path = "/v24.0/oauth/access_token";
+    let refused =
+        Reply::json(400, &json!({"error": {"message": "Error validating client secret.", "code": 1}}));
+    facebook.upstream.script_path(path, [refused.clone(), Reply::json(200, &token())]);
+    assert_eq!(facebook.redeem_code().await.unwrap().secret, SecretInUse::Next);
+    facebook.upstream.script_path(path, [refused, Reply::json(200, &token())]);
+    let exchanged = facebook.client.exchange(&facebook.context(), &Secret::new("short")).await;
+    assert_eq!(exchanged.unwrap().unwrap().secret, SecretInUse::Next);
+
+    let mut mastodon = Provider::with("mastodon", &[("instance", "m.example")]).await;
+    mastodon.next_secret = Some(Secret::new("next"));
+    let refused = Reply::json(400, &json!({"error": "invalid_client"}));
+    mastodon.upstream.script_path("/oauth/token", [refused.clone(), Reply::json(200, &token())]);
+    assert_eq!(mastodon.redeem_code().await.unwrap().secret, SecretInUse::Next);
+}
+
 /// What was issued is not lost to a member that is malformed.
 #[tokio::test]
 async fn tokens_survive_malformed_answers() {

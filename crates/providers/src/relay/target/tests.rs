@@ -113,6 +113,30 @@ fn credentials_of_the_caller_are_refused() {
 }
 
 #[test]
+fn parameters_that_ask_for_credentials_are_refused() {
+    let relay = built_in("facebook").relay.unwrap();
+    for (query, name) in [
+        ("fields=id,access_token.as(x)", "fields"),
+        ("a=1&FIELDS=accounts%7BAccess_Token%7D", "fields"),
+        ("a=1;fields=access_token", "fields"),
+        ("a=1&amp;fields[]=access_token", "fields"),
+        ("fields=id;access_token", "fields"),
+        ("batch=[]", "batch"),
+        ("batch", "batch"),
+    ] {
+        let refused = checked(&relay, &[], &format!("/v24.0/me?{query}"));
+        let is_credential = matches!(refused, Err(TargetError::Credential(_)));
+        assert!(
+            is_credential || refused == Err(TargetError::Parameter(name.to_owned())),
+            "{query}: {refused:?}"
+        );
+    }
+    for query in ["fields=id,name", "q=access_token", "batches=1"] {
+        assert!(checked(&relay, &[], &format!("/v24.0/me?{query}")).is_ok(), "{query}");
+    }
+}
+
+#[test]
 fn only_prefixes_are_called_and_nothing_that_is_denied() {
     let relay = relay("prefixes = [\"/v1\", \"/v2/\"]\ndeny = [\"/v1/oauth\", \"/v2/Admin\"]");
     for path in ["/v1", "/v1/me", "/v2/x", "/v1/oauth2", "/v1/x/oauth", "/v1/me?x=/v1/oauth"] {
