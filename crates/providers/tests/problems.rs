@@ -395,6 +395,10 @@ fn relay() {
                 )],
             ),
             (
+                "a denied parameter without a name",
+                &[("[relay]", "[relay]\ndeny_parameters = [{ contains = [\"\"] }]")],
+            ),
+            (
                 "an address without parameters to strip",
                 &[("[relay]", "[relay]\nstrip_urls = [{ json = \"/next\" }]")],
             ),

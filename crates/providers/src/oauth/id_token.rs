@@ -159,6 +159,8 @@ mod tests {
             nonce: Some("n-1"),
             now: NOW,
         };
+        let shown = format!("{rules:?}");
+        assert!(shown.contains("our-id") && !shown.contains("n-1"), "{shown}");
         verify_id_token(&built_in("google"), &token, &rules)
     }
 

@@ -252,8 +252,8 @@ impl Reader<'_> {
 }
 
 impl TokenAnswer {
-    /// Whether the refresh token of the request may be spent although no other came: that of the session is renewed once
-    /// more as long as it works, and its refusal says nothing about the user.
+    /// Whether the refresh token of the request may be spent although no other was received: the provider may have issued
+    /// one in the part of the answer that is missing. A later refusal of the old one says nothing about the grant then.
     pub fn old_refresh_token_may_be_spent(&self) -> bool {
         let came = self.user.as_ref().is_some_and(|tokens| tokens.refresh_token.is_some());
         !came && self.flaws.contains(&Flaw::Truncated)

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use causeway_outbound::HttpError;
+use causeway_outbound::budget::{Budget, Budgets};
 use causeway_outbound::testing::Reply;
-use causeway_providers::oauth::{ApiError, Extent, Listing};
+use causeway_providers::oauth::{ApiError, DiscoveryError, Extent, Listing};
 use causeway_types::Secret;
 use serde_json::{Value, json};
 
-use crate::provider::{Provider, patient_client};
+use crate::provider::{Provider, client_with, patient_client};
 
 async fn listed(provider: &Provider) -> Listing {
     let token = Secret::new("user-token");
@@ -133,4 +134,24 @@ async fn an_account_is_asked_for_with_the_new_token() {
     assert_eq!(refused, Err(ApiError::Refused { status: 401 }));
     let slack = Provider::of("slack").await;
     assert_eq!(slack.client.identity(slack.oauth(), &slack.credential(&secrets)).await, Ok(None));
+}
+
+/// No flood of accounts keeps anybody from signing in: documents have room of their own, and a cap.
+#[tokio::test]
+async fn accounts_and_documents_have_room_apart() {
+    let mut github = Provider::of("github").await;
+    let token = Secret::new("ghu");
+    let secrets = [("token", &token)];
+    github.upstream.on("/user", &json!({"id": 1, "bio": "x".repeat(70_000)}));
+    github.upstream.on("/keys", &json!({"keys": [], "x": "x".repeat(70_000)}));
+    let keys = github.upstream.url().join("/keys").unwrap();
+    let too_large = Err(DiscoveryError::Unknown(HttpError::TooLarge));
+    assert_eq!(github.client.keys(&keys).await.map(drop), too_large);
+
+    let budgets = Budgets { documents: Budget::new(0), ..Budgets::default() };
+    github.client = client_with(budgets, Duration::from_secs(5));
+    assert!(github.client.identity(github.oauth(), &github.credential(&secrets)).await.is_ok());
+    github.upstream.on("/keys", &json!({"keys": []}));
+    let no_room = Err(DiscoveryError::Unknown(HttpError::NoRoom { sent: true }));
+    assert_eq!(github.client.keys(&keys).await.map(drop), no_room);
 }

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use causeway_outbound::testing::Reply;
-use causeway_providers::oauth::{RefusalMeaning, SecretInUse, TokenError};
+use causeway_providers::oauth::{RefusalMeaning, Revoked, RevokedTokens, SecretInUse, TokenError};
 use causeway_types::Secret;
 use serde_json::json;
 
-use crate::provider::{Provider, patient_client};
+use crate::provider::{Provider, VERIFIER, patient_client};
 
 fn token() -> serde_json::Value {
     json!({"access_token": "at", "refresh_token": "rt", "expires_in": 60})
@@ -101,6 +101,13 @@ async fn the_next_secret_counts_for_codes_and_exchanges_too() {
     let refused = Reply::json(400, &json!({"error": "invalid_client"}));
     mastodon.upstream.script_path("/oauth/token", [refused.clone(), Reply::json(200, &token())]);
     assert_eq!(mastodon.redeem_code().await.unwrap().secret, SecretInUse::Next);
+
+    mastodon.upstream.script_path("/oauth/revoke", [refused, Reply::json(200, &json!({}))]);
+    let access_token = Secret::new("at");
+    let tokens = RevokedTokens { access_token: &access_token, refresh_token: None };
+    let revoked = mastodon.client.revoke(&mastodon.context(), None, &tokens).await;
+    assert_eq!(revoked, Ok(Revoked::Done));
+    assert_eq!(mastodon.upstream.seen("/oauth/revoke").len(), 2);
 }
 
 /// What was issued is not lost to a member that is malformed.
@@ -126,6 +133,9 @@ async fn errors_show_no_secret() {
     let x = Provider::of("x").await;
     let body = json!({"error": "invalid_grant", "error_description": "refresh token old-refresh of s+cret is unknown"});
     let error = x.refresh(400, &body).await.unwrap_err();
+    let wrong = json!({"error": "invalid_grant", "error_description": format!("{VERIFIER} is wrong")});
+    let of_code = x.redeem(400, &wrong).await.unwrap_err();
+    assert!(!format!("{of_code:?}").contains(VERIFIER), "{of_code:?}");
     for text in [error.to_string(), format!("{error:?}")] {
         assert!(!text.contains("old-refresh") && !text.contains("s+cret"), "{text}");
     }

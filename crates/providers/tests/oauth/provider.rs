@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_domain::Clock;
+use causeway_outbound::budget::Budgets;
 use causeway_outbound::testing::{Reply, Seen, Upstream};
 use causeway_outbound::{HttpClient, HttpConfig};
 use causeway_providers::oauth::{
@@ -34,7 +35,12 @@ impl Clock for Still {
 
 /// A client that gives up after this time.
 pub(crate) fn patient_client(deadline: Duration) -> ProviderClient {
-    let http = HttpClient::new(&HttpConfig { dev_mode: true, ..HttpConfig::default() }).unwrap();
+    client_with(Budgets::default(), deadline)
+}
+
+/// The same with these memory budgets.
+pub(crate) fn client_with(budgets: Budgets, deadline: Duration) -> ProviderClient {
+    let http = HttpClient::new(&HttpConfig { dev_mode: true, budgets, ..HttpConfig::default() }).unwrap();
     ProviderClient::new(http, Arc::new(Still), Arc::new(SystemRng), deadline)
 }
 
