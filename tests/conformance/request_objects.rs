@@ -293,7 +293,8 @@ on_each_database! {
         let mut claims = signer.claims();
         claims["sub"] = json!(signer.scene.client.client_id);
         let answer = signer.ask(&signer.sign(&claims)?, &[]).await?;
-        assert_eq!(answer.redirect_param("error").as_deref(), Some("invalid_request_object"), "{answer:?}");
+        assert_eq!(answer.status, 400, "{answer:?}");
+        assert!(answer.text.contains("must not name the client as its sub"), "{answer:?}");
         claims["sub"] = json!("alice");
         let answer = signer.ask(&signer.sign(&claims)?, &[]).await?;
         assert!(answer.location()?.starts_with(&signer.scene.upstream.origin), "{answer:?}");

@@ -238,8 +238,11 @@ async fn unfinished_requests_of_one_address() -> Result<()> {
         let request = request.header("x-forwarded-for", address).form(&[("grant_type", "x".repeat(30_000))]);
         anyhow::Ok(agent.send(request).await?.status)
     };
-    assert_eq!(ask("198.51.100.1").await?, 503);
-    assert_eq!(ask("198.51.100.2").await?, 400);
+    let begun = Instant::now();
+    while ask("198.51.100.1").await? != 503 {
+        anyhow::ensure!(begun.elapsed() < Duration::from_secs(8), "its share does not end");
+    }
+    assert_eq!(ask("198.51.100.2").await?, 401, "another one is heard: it names no client");
     drop(open);
     Ok(())
 }
