@@ -1,6 +1,8 @@
 -- The version before may run beside this: yes.
 -- Connections: users of a tenant, who we are at issuers, accounts at providers and what they manage, and the credentials.
 -- Rows of one tenant cannot point to another's.
+-- The table that servers use all the time comes first: a lock that is raised later, after others, can deadlock with them.
+LOCK TABLE upstream_session IN ACCESS EXCLUSIVE MODE;
 CREATE TABLE tenant_user (
     tenant_id TEXT NOT NULL CHECK (tenant_id <> '') REFERENCES tenant (tenant_id),
     namespace TEXT NOT NULL CHECK (namespace <> ''),
@@ -76,6 +78,8 @@ CREATE INDEX idx_managed_account_social_identity ON managed_account (tenant_id, 
 CREATE INDEX idx_managed_account_deleted ON managed_account (tenant_id, deleted_at) WHERE deleted_at IS NOT NULL;
 -- Sessions at other providers than AT Protocol servers belong to a user of a tenant, as those who connected it name the
 -- user. So far there were none but those of the user's own sign-ins.
+-- No version has made such a session yet. So the version before neither reads nor writes what changes here, and may run
+-- beside this.
 INSERT INTO tenant_user (tenant_id, namespace, user_id, created_at)
     SELECT tenant_id, client_id, subject, min(created_at) FROM upstream_session WHERE provider <> 'atproto'
     GROUP BY tenant_id, client_id, subject;

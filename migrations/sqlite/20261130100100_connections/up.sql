@@ -76,6 +76,8 @@ CREATE INDEX idx_managed_account_social_identity ON managed_account (tenant_id, 
 CREATE INDEX idx_managed_account_deleted ON managed_account (tenant_id, deleted_at) WHERE deleted_at IS NOT NULL;
 -- Sessions at other providers than AT Protocol servers belong to a user of a tenant, as those who connected it name the
 -- user. So far there were none but those of the user's own sign-ins.
+-- No version has made such a session yet. So the version before neither reads nor writes what changes here, and may run
+-- beside this.
 INSERT INTO tenant_user (tenant_id, namespace, user_id, created_at)
     SELECT tenant_id, client_id, subject, min(created_at) FROM upstream_session WHERE provider <> 'atproto'
     GROUP BY tenant_id, client_id, subject;
