@@ -213,6 +213,41 @@ fn what_weakens_row_level_security_is_reported() {
          WITH CHECK (tenant_id = NULLIF(current_setting('causeway.tenant', true), ''))",
     );
     assert!(report(&plain).holds());
+    repair("DROP POLICY managed_account_of_tenant ON managed_account");
+    unprotected(
+        "CREATE POLICY managed_account_of_tenant ON managed_account \
+         USING (tenant_id = NULLIF(current_setting('causeway.tenant', true), '') OR true) \
+         WITH CHECK (tenant_id = NULLIF(current_setting('causeway.tenant', true), ''))",
+        "managed_account",
+    );
+    repair(
+        "ALTER POLICY managed_account_of_tenant ON managed_account \
+         USING (tenant_id = NULLIF(current_setting('causeway.tenant', true), ''))",
+    );
+    assert!(report(&plain).holds());
+    repair("CREATE VIEW all_users AS SELECT * FROM tenant_user");
+    assert_eq!(report(&plain).open_views, ["all_users"]);
+    repair("ALTER VIEW all_users SET (security_invoker = true)");
+    assert!(report(&plain).holds());
+    repair("CREATE MATERIALIZED VIEW users_once AS SELECT * FROM tenant_user");
+    assert_eq!(report(&plain).open_views, ["users_once"]);
+    repair("DROP MATERIALIZED VIEW users_once; GRANT TRUNCATE ON tenant_user TO PUBLIC");
+    assert_eq!(report(&plain).truncatable_tables, ["tenant_user"]);
+    repair("REVOKE TRUNCATE ON tenant_user FROM PUBLIC");
+    assert!(report(&plain).holds());
+    let member = with(database.url(), |c| {
+        c.batch_execute(
+            "BEGIN; CREATE ROLE causeway_test_owner SUPERUSER BYPASSRLS;
+             CREATE ROLE causeway_test_member NOINHERIT IN ROLE causeway_test_owner;
+             ALTER TABLE tenant_user OWNER TO causeway_test_owner; SET LOCAL ROLE causeway_test_member",
+        )?;
+        let isolation = inspect(c);
+        c.batch_execute("ROLLBACK")?;
+        isolation
+    });
+    let member = member.unwrap().unwrap();
+    assert!(member.is_superuser && member.bypasses_policies, "it may become one: {member:?}");
+    assert_eq!(member.owned_tables, ["tenant_user"]);
     unprotected("CREATE TABLE of_the_future (tenant_id TEXT)", "of_the_future");
 }
 
