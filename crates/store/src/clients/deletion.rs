@@ -9,7 +9,7 @@ use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
 use crate::engine::tenancy::TenantScope;
 use crate::schema::{oauth_atp_request, oauth_auth_request, oauth_client, tenant_client, upstream_session};
-use crate::sessions;
+use crate::sessions::{self, Reach};
 
 /// Result of a batch of [`purge_deleted_clients`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,7 +95,7 @@ fn end_sessions_of(
         .select(upstream_session::session_id)
         .load(c)?;
     for session_id in &live {
-        sessions::end_session(c, &UpstreamSessionId::new(session_id.clone()), now)?;
+        sessions::end(c, Reach::All, &UpstreamSessionId::new(session_id.clone()), now)?;
         let session = upstream_session::table.filter(upstream_session::session_id.eq(session_id));
         diesel::update(session).set(upstream_session::deleted_at.eq(now.as_secs())).execute(c)?;
     }
@@ -122,7 +122,7 @@ fn delete_access_of(c: &mut AnyConnection, client_id: &str, limit: i64) -> Resul
         .select(tenant_client::tenant_id)
         .load(c)?;
     for tenant_id in tenants.into_iter().map(TenantId::new) {
-        let scope = &mut TenantScope::enter(c, &tenant_id)?;
+        let scope = &mut TenantScope::enter(c, &tenant_id);
         let some =
             "SELECT connection_id FROM connection_access WHERE tenant_id = $1 AND client_id = $2 LIMIT $3";
         let deleted = sql_query(format!(

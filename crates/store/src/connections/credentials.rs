@@ -288,27 +288,82 @@ fn find_user_credential_id(
     Ok(fixed!(found).get_result::<String>(scope.connection()).optional()?.map(CredentialId::new))
 }
 
-/// Puts what the provider answered in the place of the user's credential of `from_iteration`, which becomes that of the
-/// next iteration; `false` when there is none of it. The caller has moved the head: it alone decides.
-///
-/// # Errors
-/// [`StoreError`] when encryption or a query fails.
-pub fn renew_user_credential(
+/// What a provider answered to the credential of an iteration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Renewal<'a> {
+    /// The iteration that was spent: the answer becomes that of the next one.
+    pub(crate) from_iteration: i64,
+    /// The answer.
+    pub(crate) credentials: &'a Credentials,
+    /// When it came.
+    pub(crate) at: Timestamp,
+}
+
+impl Renewal<'_> {
+    /// The columns that it changes.
+    fn columns(
+        &self,
+        ring: &EncryptionKeyRing,
+        credential_id: &CredentialId,
+    ) -> Result<RenewedRow, StoreError> {
+        Ok(RenewedRow {
+            iteration: self.from_iteration.saturating_add(1),
+            payload: payload::encrypt(ring, credential_id, self.credentials)?,
+            created_at: self.credentials.created_at.as_secs(),
+            updated_at: self.at.as_secs(),
+            expires_at: self.credentials.expires_at.map(Timestamp::as_secs),
+            granted_scope: self.credentials.scope.clone(),
+        })
+    }
+}
+
+#[derive(AsChangeset)]
+#[diesel(table_name = upstream_credential, treat_none_as_null = true)]
+struct RenewedRow {
+    iteration: i64,
+    payload: String,
+    created_at: i64,
+    updated_at: i64,
+    expires_at: Option<i64>,
+    granted_scope: String,
+}
+
+/// Puts what the provider answered in the place of the user's live credential; `false` when there is none of that
+/// iteration. The caller has moved the head: it alone decides.
+pub(crate) fn renew_user_credential(
     scope: &mut TenantScope<'_>,
     ring: &EncryptionKeyRing,
     session_id: &UpstreamSessionId,
-    from_iteration: i64,
-    credentials: &Credentials,
-    now: Timestamp,
+    renewal: Renewal<'_>,
 ) -> Result<bool, StoreError> {
+    let Renewal { from_iteration, credentials, at } = renewal;
     match find_user_credential_id(scope, session_id, from_iteration)? {
-        Some(id) => renew_credential(scope, ring, &id, from_iteration, credentials, now),
+        Some(id) => renew_credential(scope, ring, &id, from_iteration, credentials, at),
         None => Ok(false),
     }
 }
 
-/// Same as [`renew_user_credential`], for any credential by its own identifier: an answer to an older iteration changes
-/// nothing.
+/// Same as [`renew_user_credential`], for the deleted credential of a session that has ended: the answer is to be
+/// revoked in the place of what it spent.
+pub(crate) fn replace_ended_credential(
+    scope: &mut TenantScope<'_>,
+    ring: &EncryptionKeyRing,
+    session_id: &UpstreamSessionId,
+    renewal: Renewal<'_>,
+) -> Result<bool, StoreError> {
+    let Some(id) = find_user_credential_id(scope, session_id, renewal.from_iteration)? else {
+        return Ok(false);
+    };
+    let ended = row!(scope, id)
+        .filter(dsl::iteration.eq(renewal.from_iteration))
+        .filter(dsl::state.eq(ENDED))
+        .filter(dsl::deleted_at.is_not_null());
+    let replaced = diesel::update(ended).set(renewal.columns(ring, &id)?);
+    Ok(fixed!(replaced).execute(scope.connection())? == 1)
+}
+
+/// Puts what the provider answered in the place of a live credential; `false`, with nothing changed, when it has moved
+/// on from `from_iteration` or is deleted.
 ///
 /// # Errors
 /// [`StoreError`] when encryption or a query fails.
@@ -320,15 +375,11 @@ pub fn renew_credential(
     credentials: &Credentials,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let current = row!(scope, credential_id).filter(dsl::iteration.eq(from_iteration));
-    let renewed = diesel::update(current).set((
-        dsl::iteration.eq(from_iteration.saturating_add(1)),
-        dsl::payload.eq(payload::encrypt(ring, credential_id, credentials)?),
-        dsl::created_at.eq(credentials.created_at.as_secs()),
-        dsl::updated_at.eq(now.as_secs()),
-        dsl::expires_at.eq(credentials.expires_at.map(Timestamp::as_secs)),
-        dsl::granted_scope.eq(&credentials.scope),
-    ));
+    let current = row!(scope, credential_id)
+        .filter(dsl::iteration.eq(from_iteration))
+        .filter(dsl::deleted_at.is_null());
+    let renewal = Renewal { from_iteration, credentials, at: now };
+    let renewed = diesel::update(current).set(renewal.columns(ring, credential_id)?);
     let renewed = fixed!(renewed).execute(scope.connection())? == 1;
     if renewed {
         let revived = row!(scope, credential_id).filter(dsl::state.eq(REAUTH_REQUIRED));
@@ -337,21 +388,26 @@ pub fn renew_credential(
     Ok(renewed)
 }
 
-/// Activates the pending user credential of a connection.
+/// Activates the pending credentials of a connection; `false` when its user's is not among them.
 ///
 /// # Errors
-/// [`StoreError::Constraint`] when another one is live in its place.
-pub fn activate_user_credential(
+/// [`StoreError::Constraint`] when another one is live in the place of the user's.
+pub fn activate_credentials_of(
     scope: &mut TenantScope<'_>,
     session_id: &UpstreamSessionId,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let pending = rows!(scope)
-        .filter(dsl::session_id.eq(session_id.as_str()))
-        .filter(dsl::state.eq(PENDING))
-        .filter(dsl::deleted_at.is_null());
+    let pending = || {
+        rows!(scope)
+            .filter(dsl::session_id.eq(session_id.as_str()))
+            .filter(dsl::state.eq(PENDING))
+            .filter(dsl::deleted_at.is_null())
+    };
     let active = (dsl::state.eq(ACTIVE), dsl::updated_at.eq(now.as_secs()));
-    Ok(fixed!(diesel::update(pending).set(active)).execute(scope.connection())? > 0)
+    let of_user = diesel::update(pending().filter(dsl::credential_kind.eq(USER))).set(active);
+    let of_pages = diesel::update(pending().filter(dsl::credential_kind.ne(USER))).set(active);
+    fixed!(of_pages).defer(scope.connection())?;
+    Ok(fixed!(of_user).execute(scope.connection())? == 1)
 }
 
 /// Marks a credential that the provider refused in this iteration; `false` when it has been renewed since or is not
@@ -373,7 +429,8 @@ pub fn require_reauth(
     Ok(fixed!(diesel::update(current).set(refused)).execute(scope.connection())? == 1)
 }
 
-/// Same for the user's credential of a connection, whose head is marked already.
+/// Same for the user's credential of a connection, whose head is marked already; [`StoreError::Corrupt`] when there is
+/// none of this iteration.
 pub(crate) fn require_user_reauth(
     scope: &mut TenantScope<'_>,
     session_id: &UpstreamSessionId,
@@ -383,8 +440,10 @@ pub(crate) fn require_user_reauth(
         .filter(dsl::session_id.eq(session_id.as_str()))
         .filter(dsl::iteration.eq(iteration))
         .filter(dsl::credential_kind.eq(USER))
-        .filter(dsl::state.eq(ACTIVE));
-    Ok(fixed!(diesel::update(current).set(dsl::state.eq(REAUTH_REQUIRED))).defer(scope.connection())?)
+        .filter(dsl::state.ne(PENDING))
+        .filter(dsl::deleted_at.is_null());
+    let refused = diesel::update(current).set(dsl::state.eq(REAUTH_REQUIRED));
+    column("state").one(fixed!(refused).execute(scope.connection())?)
 }
 
 /// Deletes one credential; `false` when the tenant has none of it. Its payload stays until it is

@@ -15,7 +15,7 @@ use causeway_types::{
 use diesel::prelude::*;
 use serde_json::{Map, Value};
 
-use super::credentials::{self, NewCredential};
+use super::credentials::{self, NewCredential, Renewal};
 use super::{access, users};
 use crate::encryption::keyring::EncryptionKeyRing;
 use crate::engine::column::Column;
@@ -23,9 +23,11 @@ use crate::engine::error::StoreError;
 use crate::engine::fixed::fixed;
 use crate::engine::paging::{Page, PageRequest};
 use crate::engine::tenancy::TenantScope;
+use crate::events::{self, EventKind};
 use crate::schema::upstream_session::{self, dsl};
 use crate::schema::{connection_access, upstream_credential};
 use crate::sessions::head::HeadRow;
+use crate::sessions::{self, Reach};
 
 const fn column(name: &'static str) -> Column {
     Column("upstream_session", name)
@@ -97,7 +99,7 @@ pub struct NewConnection<'a> {
 /// Stores a connection with its user's credential, for the use of its client. The tenant knows its user from now on.
 ///
 /// # Errors
-/// [`StoreError::Constraint`] when the client does not act in the tenant, or the head is active and another connection
+/// [`StoreError::Constraint`] when the user is deleted, the client does not act in the tenant, or the head is active and another connection
 /// is live in its place; [`StoreError`] when encryption or a query fails.
 pub fn insert_connection(
     scope: &mut TenantScope<'_>,
@@ -109,7 +111,7 @@ pub fn insert_connection(
     if head.tenant_id != *scope.tenant_id() {
         return Err(StoreError::Constraint("the connection is of another tenant".to_owned()));
     }
-    users::put_user(scope, &slot.user, head.created_at)?;
+    users::insert_user(scope, &slot.user, head.created_at)?;
     let object =
         |name, map: &Map<String, Value>| (!map.is_empty()).then(|| column(name).to_json(map)).transpose();
     let is_confirmed = head.state != SessionState::Pending;
@@ -262,19 +264,43 @@ pub fn list_connections(
     Ok(wanted.page(connections, |connection: &Connection| connection.head.session_id.as_str().to_owned()))
 }
 
-/// Records that the user was confirmed to be the one who connected; the head is active already.
+/// Activates a pending connection whose user was confirmed to be the one who connected; `false` when it is not pending.
 ///
 /// # Errors
-/// [`StoreError::Constraint`] when another connection is live in its place.
-pub(crate) fn note_confirmed(
+/// [`StoreError::Constraint`] when another connection is live in its place; [`StoreError::Corrupt`] when its user's
+/// credential is missing; [`StoreError`] when a query fails.
+pub fn confirm_connection(
     scope: &mut TenantScope<'_>,
     session_id: &UpstreamSessionId,
     now: Timestamp,
-) -> Result<(), StoreError> {
-    let confirmed = diesel::update(row!(scope, session_id)).set(dsl::confirmed_at.eq(Some(now.as_secs())));
-    fixed!(confirmed).defer(scope.connection())?;
-    credentials::activate_user_credential(scope, session_id, now)?;
-    Ok(())
+) -> Result<bool, StoreError> {
+    let pending = row!(scope, session_id).filter(dsl::state.eq(SessionState::Pending.as_str()));
+    let confirmed = diesel::update(pending).set((
+        dsl::state.eq(SessionState::Active.as_str()),
+        dsl::last_used_at.eq(now.as_secs()),
+        dsl::confirmed_at.eq(Some(now.as_secs())),
+    ));
+    if fixed!(confirmed).execute(scope.connection())? == 0 {
+        return Ok(false);
+    }
+    let is_activated = credentials::activate_credentials_of(scope, session_id, now)?;
+    Column("upstream_credential", "state").one(usize::from(is_activated))?;
+    events::note_session(scope.connection(), session_id, EventKind::Completed, now)?;
+    Ok(true)
+}
+
+/// Ends a connection with all of its credentials, which are due for revocation; `false` when the tenant has none of it
+/// that is live or pending.
+///
+/// # Errors
+/// [`StoreError`] when a query fails.
+pub fn end_connection(
+    scope: &mut TenantScope<'_>,
+    session_id: &UpstreamSessionId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let tenant_id = scope.tenant_id();
+    sessions::end_quietly(scope.connection(), Reach::ConnectionsOf(tenant_id), session_id, now)
 }
 
 /// Finds the connection that is live in the place of a pending one: it is ended before the pending one is activated, in
@@ -303,43 +329,40 @@ pub fn find_superseded(
     Ok(fixed!(live).get_result::<String>(scope.connection()).optional()?.map(UpstreamSessionId::new))
 }
 
-/// Puts renewed credentials in the place of those of `from_iteration`; the head is moved already.
+/// Puts renewed credentials in the place of those that they replace, and records the outcome on the head, which is moved
+/// already.
 ///
 /// # Errors
-/// [`StoreError`] when encryption or a query fails, or the credentials of that iteration are missing.
-pub(crate) fn put_renewed(
-    scope: &mut TenantScope<'_>,
-    ring: &EncryptionKeyRing,
-    session_id: &UpstreamSessionId,
-    from_iteration: i64,
-    credentials: &Credentials,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    if credentials::renew_user_credential(scope, ring, session_id, from_iteration, credentials, now)? {
-        return Ok(());
-    }
-    Err(StoreError::corrupt("upstream_credential", "iteration"))
-}
-
-/// Same as [`put_renewed`], and records the outcome on the head.
-///
-/// # Errors
-/// See there.
+/// [`StoreError::Corrupt`] when the credential of that iteration is missing; [`StoreError`] when encryption or a query
+/// fails.
 pub(crate) fn note_renewed(
     scope: &mut TenantScope<'_>,
     ring: &EncryptionKeyRing,
     session_id: &UpstreamSessionId,
-    from_iteration: i64,
-    credentials: &Credentials,
-    now: Timestamp,
+    renewal: Renewal<'_>,
 ) -> Result<(), StoreError> {
-    put_renewed(scope, ring, session_id, from_iteration, credentials, now)?;
+    let is_renewed = credentials::renew_user_credential(scope, ring, session_id, renewal)?;
+    Column("upstream_credential", "iteration").one(usize::from(is_renewed))?;
     let outcome = diesel::update(row!(scope, session_id)).set((
-        dsl::refreshed_at.eq(Some(now.as_secs())),
+        dsl::refreshed_at.eq(Some(renewal.at.as_secs())),
         dsl::last_error.eq(None::<String>),
         dsl::last_error_at.eq(None::<i64>),
     ));
-    Ok(fixed!(outcome).defer(scope.connection())?)
+    column("refreshed_at").one(fixed!(outcome).execute(scope.connection())?)
+}
+
+/// Puts renewed credentials in the place of those that a session spent before it ended.
+///
+/// # Errors
+/// See [`note_renewed`].
+pub(crate) fn note_renewed_too_late(
+    scope: &mut TenantScope<'_>,
+    ring: &EncryptionKeyRing,
+    session_id: &UpstreamSessionId,
+    renewal: Renewal<'_>,
+) -> Result<(), StoreError> {
+    let is_replaced = credentials::replace_ended_credential(scope, ring, session_id, renewal)?;
+    Column("upstream_credential", "iteration").one(usize::from(is_replaced))
 }
 
 /// Records a renewal that failed; `false` when the connection has moved on from `iteration` since.

@@ -14,8 +14,8 @@ use crate::engine::fixed::fixed;
 use crate::engine::tenancy::TenantScope;
 use crate::schema::provider_registration::{self, dsl};
 
-#[derive(Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = provider_registration, treat_none_as_null = true, treat_none_as_default_value = false)]
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = provider_registration, treat_none_as_default_value = false)]
 struct Row {
     registration_id: String,
     tenant_id: String,
@@ -122,18 +122,70 @@ pub fn insert_registration(
     Ok(())
 }
 
-/// Replaces everything about a registration except its identifier; `false` when the tenant has none of it.
+/// Moves a registration from one state to another; `false` when it is not in that state.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn change_state(
+    scope: &mut TenantScope<'_>,
+    registration_id: &RegistrationId,
+    from: RegistrationState,
+    to: RegistrationState,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let current = live!(scope, registration_id).filter(dsl::state.eq(from.as_str()));
+    let moved = (dsl::state.eq(to.as_str()), dsl::updated_at.eq(now.as_secs()));
+    Ok(fixed!(diesel::update(current).set(moved)).execute(scope.connection())? == 1)
+}
+
+/// Stores the secret that is to follow the one in use; `false` when one is waiting already.
 ///
 /// # Errors
 /// [`StoreError`] when encryption or the query fails.
-pub fn update_registration(
+pub fn set_next_secret(
     scope: &mut TenantScope<'_>,
     ring: &EncryptionKeyRing,
-    registration: &Registration,
+    registration_id: &RegistrationId,
+    secret: &Secret,
+    now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let row = Row::of(scope, ring, registration)?;
-    let own = live!(scope, registration.registration_id);
-    Ok(diesel::update(own).set(&row).execute(scope.connection())? == 1)
+    let encrypted =
+        ring.encrypt_column(NEXT_REGISTRATION_SECRET, registration_id.as_str(), secret.expose())?;
+    let without = live!(scope, registration_id).filter(dsl::next_secret.is_null());
+    let waiting = (dsl::next_secret.eq(Some(encrypted)), dsl::updated_at.eq(now.as_secs()));
+    Ok(fixed!(diesel::update(without).set(waiting)).execute(scope.connection())? == 1)
+}
+
+/// Puts the secret that waits, which is valid until `expires_at`, in the place of the one in use; `false` when none
+/// waits.
+///
+/// # Errors
+/// [`StoreError::Conflict`] when the one that waits was promoted or encrypted again meanwhile; [`StoreError`] when encryption or a query fails, or the row does not open.
+pub fn promote_next_secret(
+    scope: &mut TenantScope<'_>,
+    ring: &EncryptionKeyRing,
+    registration_id: &RegistrationId,
+    expires_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let id = registration_id.as_str();
+    let waiting = live!(scope, registration_id).select(dsl::next_secret);
+    let waiting = fixed!(waiting).get_result::<Option<String>>(scope.connection()).optional()?;
+    let Some(waiting) = waiting.flatten() else { return Ok(false) };
+    let secret = ring.open_column(NEXT_REGISTRATION_SECRET, id, &waiting)?;
+    // Each column is encrypted for itself.
+    let encrypted = ring.encrypt_column(REGISTRATION_SECRET, id, secret.expose())?;
+    let current = live!(scope, registration_id).filter(dsl::next_secret.eq(waiting));
+    let promoted = diesel::update(current).set((
+        dsl::client_secret.eq(Some(encrypted)),
+        dsl::next_secret.eq(None::<String>),
+        dsl::expires_at.eq(expires_at.map(Timestamp::as_secs)),
+        dsl::updated_at.eq(now.as_secs()),
+    ));
+    match fixed!(promoted).execute(scope.connection())? {
+        1 => Ok(true),
+        _ => Err(StoreError::Conflict("the waiting secret was replaced")),
+    }
 }
 
 /// Finds a registration.

@@ -77,7 +77,11 @@ pub fn sweep_deleted(scope: &mut TenantScope<'_>, until: Timestamp, limit: i64) 
             "SELECT {columns} FROM {table} d WHERE d.tenant_id = $1 AND d.deleted_at <= $2{only}{unreferred} \
              ORDER BY d.deleted_at LIMIT $3"
         );
-        let statement = format!("DELETE FROM {table} WHERE tenant_id = $1 AND ({columns}) IN ({old})");
+        // Where a row has changed while the statement waited for it, PostgreSQL checks nothing but the conditions of the
+        // statement itself again (READ COMMITTED).
+        let statement = format!(
+            "DELETE FROM {table} AS d WHERE d.tenant_id = $1 AND d.deleted_at <= $2{only} AND ({columns}) IN ({old})"
+        );
         swept += sql_query(statement)
             .bind::<Text, _>(scope.tenant_id().as_str())
             .bind::<BigInt, _>(until.as_secs())

@@ -21,7 +21,37 @@ macro_rules! user {
     };
 }
 
-/// Stores a user, unless the tenant knows the user already; one who was deleted is there again.
+/// Stores a user, unless the tenant knows the user already, for a connection.
+///
+/// # Errors
+/// [`StoreError::Constraint`] when the user is deleted, or there is no such tenant.
+pub(crate) fn insert_user(
+    scope: &mut TenantScope<'_>,
+    user: &TenantUser,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let row = (
+        dsl::tenant_id.eq(scope.tenant_id().as_str()),
+        dsl::namespace.eq(user.namespace.as_str()),
+        dsl::user_id.eq(user.user_id.as_str()),
+        dsl::created_at.eq(now.as_secs()),
+    );
+    // The row of a known user is locked, so that nobody deletes the user meanwhile.
+    let insert = diesel::insert_into(tenant_user::table)
+        .values(row)
+        .on_conflict((dsl::tenant_id, dsl::namespace, dsl::user_id))
+        .do_update()
+        .set(dsl::created_at.eq(dsl::created_at));
+    let insert = diesel::query_dsl::methods::FilterDsl::filter(insert, dsl::deleted_at.is_null());
+    let live = match scope.connection() {
+        AnyConnection::Sqlite(conn) => insert.execute(conn)?,
+        AnyConnection::Postgres(conn) => insert.execute(conn)?,
+    };
+    if live == 1 { Ok(()) } else { Err(StoreError::Constraint("the user is deleted".to_owned())) }
+}
+
+/// Stores a user, unless the tenant knows the user already; one who was deleted is there again. Nothing but a new connect
+/// session brings a user back.
 ///
 /// # Errors
 /// [`StoreError::Constraint`] when there is no such tenant.

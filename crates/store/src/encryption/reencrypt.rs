@@ -159,7 +159,7 @@ fn list_in_tenant(
     .bind::<Text, _>(tenant_id.as_str())
     .bind::<Text, _>(&after.key)
     .bind::<BigInt, _>(limit)
-    .load(TenantScope::enter(c, &tenant_id)?.connection())?;
+    .load(TenantScope::enter(c, &tenant_id).connection())?;
     let mut page = Page::of(rows, column, Some(&tenant_id), limit);
     if page.next.is_none() {
         let next = tenants::find_tenant_after(c, tenant_id.as_str())?;
@@ -211,7 +211,7 @@ pub fn swap_encrypted(c: &mut AnyConnection, swaps: &[Swap]) -> Result<usize, St
             .bind::<Text, _>(tenant_id.as_str())
             .bind::<Text, _>(&place.key)
             .bind::<Text, _>(encrypted)
-            .execute(TenantScope::enter(c, tenant_id)?.connection())?,
+            .execute(TenantScope::enter(c, tenant_id).connection())?,
             (None, [key, iteration]) => sql_query(format!(
                 "UPDATE {table} SET {name} = $1 WHERE {key} = $2 AND {iteration} = $3 AND {name} = $4"
             ))
@@ -271,7 +271,7 @@ fn each_scope(
     }
     let mut last = String::new();
     while let Some(tenant_id) = tenants::find_tenant_after(c, &last)? {
-        if !each(TenantScope::enter(c, &tenant_id)?.connection(), Some(&tenant_id))? {
+        if !each(TenantScope::enter(c, &tenant_id).connection(), Some(&tenant_id))? {
             break;
         }
         last = tenant_id.into_string();

@@ -22,6 +22,11 @@ impl Column {
         StoreError::corrupt(self.0, self.1)
     }
 
+    /// Checks that exactly one row was changed, for rows that are there unless they were lost.
+    pub(crate) const fn one(self, changed: usize) -> Result<(), StoreError> {
+        if changed == 1 { Ok(()) } else { Err(self.corrupt()) }
+    }
+
     pub(crate) fn present<T>(self, value: Option<T>) -> Result<T, StoreError> {
         value.ok_or_else(|| self.corrupt())
     }

@@ -32,12 +32,11 @@ impl AnyConnection {
         done.map(drop)
     }
 
-    /// Makes a tenant the one whose rows PostgreSQL's row-level security shows, until the end of the transaction. Does
-    /// not wait for the server: the statement goes along with the next one.
-    pub(crate) fn set_tenant(&mut self, tenant_id: &TenantId) -> QueryResult<()> {
-        match self {
-            Self::Sqlite(_) => Ok(()),
-            Self::Postgres(conn) => conn.set_tenant(tenant_id.as_str()),
+    /// Makes a tenant the one whose rows PostgreSQL's row-level security shows, until another one is set or the
+    /// transaction ends. Does not wait for the server: the setting goes along with the next statement.
+    pub(crate) fn set_tenant(&mut self, tenant_id: &TenantId) {
+        if let Self::Postgres(conn) = self {
+            conn.set_tenant(tenant_id.as_str());
         }
     }
 

@@ -18,10 +18,9 @@ pub struct TenantScope<'a> {
 }
 
 impl<'a> TenantScope<'a> {
-    /// Makes the tenant that of the transaction. One transaction may enter several, one after the other.
-    pub(crate) fn enter(c: &'a mut AnyConnection, tenant_id: &'a TenantId) -> Result<Self, StoreError> {
-        c.set_tenant(tenant_id)?;
-        Ok(Self { c, tenant_id })
+    /// A scope of the tenant in the transaction of this connection, which may have scopes of several.
+    pub(crate) const fn enter(c: &'a mut AnyConnection, tenant_id: &'a TenantId) -> Self {
+        Self { c, tenant_id }
     }
 
     /// The tenant.
@@ -29,8 +28,9 @@ impl<'a> TenantScope<'a> {
         self.tenant_id
     }
 
-    /// The connection, for tables that are not the tenants'.
-    pub const fn connection(&mut self) -> &mut AnyConnection {
+    /// The connection. Its next statements reach the rows of this tenant, whatever tenant the last ones reached.
+    pub fn connection(&mut self) -> &mut AnyConnection {
+        self.c.set_tenant(self.tenant_id);
         self.c
     }
 }
@@ -67,7 +67,7 @@ impl TenantStore {
         E: From<StoreError> + Send + 'static,
     {
         let tenant_id = self.tenant_id.clone();
-        self.store.read(move |c| f(&mut TenantScope::enter(c, &tenant_id)?)).await
+        self.store.read(move |c| f(&mut TenantScope::enter(c, &tenant_id))).await
     }
 
     /// Same as [`Store::find`]. Statements for several tenants may travel together: each has its own.
@@ -81,7 +81,7 @@ impl TenantStore {
         E: From<StoreError> + Send + 'static,
     {
         let tenant_id = self.tenant_id.clone();
-        self.store.find(move |c| f(&mut TenantScope::enter(c, &tenant_id)?)).await
+        self.store.find(move |c| f(&mut TenantScope::enter(c, &tenant_id))).await
     }
 
     /// Same as [`Store::write`].
@@ -95,7 +95,7 @@ impl TenantStore {
         E: From<StoreError> + Send + 'static,
     {
         let tenant_id = self.tenant_id.clone();
-        self.store.write(move |c| f(&mut TenantScope::enter(c, &tenant_id)?)).await
+        self.store.write(move |c| f(&mut TenantScope::enter(c, &tenant_id))).await
     }
 
     /// Same as [`Store::add`]. Rows of several tenants may be committed together.
@@ -109,6 +109,6 @@ impl TenantStore {
         E: From<StoreError> + Send + 'static,
     {
         let tenant_id = self.tenant_id.clone();
-        self.store.add(move |c| f(&mut TenantScope::enter(c, &tenant_id)?)).await
+        self.store.add(move |c| f(&mut TenantScope::enter(c, &tenant_id))).await
     }
 }

@@ -8,7 +8,7 @@ use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
 use crate::engine::paging::{Page, PageRequest};
 use crate::schema::upstream_session::dsl;
-use crate::sessions::{self, HeadRow};
+use crate::sessions::{self, HeadRow, Reach};
 
 /// Selects sessions.
 #[derive(Clone, Debug, Default)]
@@ -102,7 +102,7 @@ pub fn end_sessions(
     let Page { items, next } = list_sessions(c, tenant_id, &live, wanted)?;
     let mut ended = Vec::with_capacity(items.len());
     for session in items {
-        if sessions::end_session(c, &session.session_id, now)? {
+        if sessions::end(c, Reach::All, &session.session_id, now)? {
             ended.push(session);
         }
     }

@@ -12,7 +12,7 @@ use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
 use crate::events::{self, EventKind};
 use crate::schema::{oauth_auth_request, oauth_client};
-use crate::sessions;
+use crate::sessions::{self, Reach};
 
 const DAY: i64 = 86_400;
 
@@ -266,7 +266,7 @@ impl Sweep<'_> {
     }
 
     fn end(&mut self, session_id: &str) -> Result<(), StoreError> {
-        if sessions::end_session_quietly(self.c, &UpstreamSessionId::new(session_id), self.now)? {
+        if sessions::end_quietly(self.c, Reach::All, &UpstreamSessionId::new(session_id), self.now)? {
             self.count.ended_sessions += 1;
         }
         Ok(())

@@ -129,7 +129,7 @@ pub fn find_credentials(
     if head.atproto().is_ok() {
         return find_token_set(c, ring, &head.session_id, head.iteration);
     }
-    let scope = &mut TenantScope::enter(c, &head.tenant_id)?;
+    let scope = &mut TenantScope::enter(c, &head.tenant_id);
     let has_ended = head.state == SessionState::Ended;
     connections::credentials::find_user_credential(scope, ring, &head.session_id, head.iteration, has_ended)
 }

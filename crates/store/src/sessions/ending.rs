@@ -8,6 +8,7 @@ use diesel::prelude::*;
 use super::credentials::{self, NewIteration};
 use super::{ENDED, HeadRow, PENDING};
 use crate::connections;
+use crate::connections::credentials::Renewal;
 use crate::encryption::keyring::EncryptionKeyRing;
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
@@ -16,8 +17,20 @@ use crate::events::{self, EventKind, logouts};
 use crate::schema::upstream_session::dsl;
 use crate::tokens;
 
-/// Ends a session: our tokens and codes for it are revoked, its upstream tokens are due for revocation, and
-/// its client is notified if it wants to be. `false` when it had ended before.
+/// The sessions among which one is looked for by its identifier.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reach<'a> {
+    /// AT Protocol sessions.
+    Atproto,
+    /// Sessions of every provider and tenant, for work that crosses them.
+    All,
+    /// Connections of a tenant.
+    ConnectionsOf(&'a TenantId),
+}
+
+/// Ends an AT Protocol session: our tokens and codes for it are revoked, its upstream tokens are due for revocation, and
+/// its client is notified if it wants to be. `false` when it had ended before, or is a connection: those are
+/// [ended](connections::heads::end_connection) in their tenant.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -26,15 +39,11 @@ pub fn end_session(
     session_id: &UpstreamSessionId,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let ended = end_session_quietly(c, session_id, now)?;
-    if ended {
-        logouts::note_logout(c, session_id, now)?;
-    }
-    Ok(ended)
+    end(c, Reach::Atproto, session_id, now)
 }
 
-/// Same as [`end_session`], for a session that ended without a logout: its client gave it back, or it
-/// expired. The client gets no logout notice.
+/// Same as [`end_session`], for a session that ended without a logout: its client gave it back. The client gets no
+/// logout notice.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -43,11 +52,44 @@ pub fn end_session_quietly(
     session_id: &UpstreamSessionId,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
+    end_quietly(c, Reach::Atproto, session_id, now)
+}
+
+/// Ends a session within `reach`, and notifies its client of the logout.
+pub(crate) fn end(
+    c: &mut AnyConnection,
+    reach: Reach<'_>,
+    session_id: &UpstreamSessionId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let ended = end_quietly(c, reach, session_id, now)?;
+    if ended {
+        logouts::note_logout(c, session_id, now)?;
+    }
+    Ok(ended)
+}
+
+/// Ends a session within `reach`, without a logout notice.
+pub(crate) fn end_quietly(
+    c: &mut AnyConnection,
+    reach: Reach<'_>,
+    session_id: &UpstreamSessionId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     let live =
         || dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str())).filter(dsl::state.ne(ENDED));
-    let before: Option<(String, String, String)> =
-        live().select((dsl::state, dsl::provider, dsl::tenant_id)).first(c).optional()?;
-    let ended = diesel::update(live())
+    let mut wanted = live().select((dsl::state, dsl::provider, dsl::tenant_id)).into_boxed();
+    wanted = match reach {
+        Reach::Atproto => wanted.filter(dsl::provider.eq(ATPROTO)),
+        Reach::All => wanted,
+        Reach::ConnectionsOf(tenant_id) => wanted
+            .filter(dsl::tenant_id.eq(tenant_id.as_str()))
+            .filter(dsl::namespace.is_not_null())
+            .filter(dsl::deleted_at.is_null()),
+    };
+    let before: Option<(String, String, String)> = wanted.first(c).optional()?;
+    let Some((state, provider, tenant_id)) = before else { return Ok(false) };
+    let ended = diesel::update(live().filter(dsl::tenant_id.eq(&tenant_id)))
         .set((
             dsl::state.eq(ENDED),
             dsl::ended_at.eq(Some(now.as_secs())),
@@ -55,10 +97,12 @@ pub fn end_session_quietly(
             dsl::refresh_due_at.eq(None::<i64>),
         ))
         .execute(c)?;
-    let Some((state, provider, tenant_id)) = before.filter(|_| ended == 1) else { return Ok(false) };
+    if ended == 0 {
+        return Ok(false);
+    }
     if provider != ATPROTO {
         let tenant_id = TenantId::new(tenant_id);
-        let scope = &mut TenantScope::enter(c, &tenant_id)?;
+        let scope = &mut TenantScope::enter(c, &tenant_id);
         connections::credentials::delete_credentials_of(scope, session_id, now)?;
     }
     tokens::revoke_grant(c, session_id)?;
@@ -165,8 +209,9 @@ pub fn enqueue_revocation(
         credentials::replace(c, ring, new, credentials)?;
     } else {
         let tenant_id = TenantId::new(tenant_id);
-        let scope = &mut TenantScope::enter(c, &tenant_id)?;
-        connections::heads::put_renewed(scope, ring, session_id, from_iteration, credentials, now)?;
+        let scope = &mut TenantScope::enter(c, &tenant_id);
+        let renewal = Renewal { from_iteration, credentials, at: now };
+        connections::heads::note_renewed_too_late(scope, ring, session_id, renewal)?;
     }
     Ok(true)
 }
@@ -220,6 +265,6 @@ pub fn complete_revocation(
         return credentials::wipe(c, session_id, iteration);
     }
     let tenant_id = TenantId::new(tenant_id);
-    connections::credentials::erase_payloads_of(&mut TenantScope::enter(c, &tenant_id)?, session_id)?;
+    connections::credentials::erase_payloads_of(&mut TenantScope::enter(c, &tenant_id), session_id)?;
     Ok(())
 }

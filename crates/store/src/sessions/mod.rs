@@ -26,6 +26,7 @@ pub use self::ending::{
     ClaimedRevocation, claim_due_revocations, claim_revocation, complete_revocation, end_session,
     end_session_quietly, enqueue_revocation, postpone_revocation,
 };
+pub(crate) use self::ending::{Reach, end, end_quietly};
 pub use self::history::{History, sweep_history};
 pub use self::lease::{Lease, LeaseClaim, acquire_lease, release_lease, release_lease_along, renew_lease};
 pub use self::live::{
@@ -44,6 +45,7 @@ use self::credentials::NewIteration;
 pub(crate) use self::head::HeadRow;
 use self::head::head;
 use crate::connections;
+use crate::connections::credentials::Renewal;
 use crate::encryption::keyring::EncryptionKeyRing;
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
@@ -72,7 +74,7 @@ pub fn insert_session(
     credentials: &Credentials,
 ) -> Result<(), StoreError> {
     let Binding::Atproto(account) = &session.binding else {
-        let scope = &mut TenantScope::enter(c, &session.tenant_id)?;
+        let scope = &mut TenantScope::enter(c, &session.tenant_id);
         return connections::heads::insert_sign_in(scope, ring, session, credentials);
     };
     diesel::insert_into(upstream_session::table).values(&HeadRow::of(session)?).execute(c)?;
@@ -105,8 +107,9 @@ pub fn find_session(
     fixed!(session).get_result(c).optional()?.map(HeadRow::into_domain).transpose()
 }
 
-/// Activates a pending session with the scope `granted` by the user, in a response to `redirect_origin` if
-/// that is specific to one party. `false` when it was not pending.
+/// Activates a pending AT Protocol session with the scope `granted` by the user, in a response to `redirect_origin` if
+/// that is specific to one party. `false` when it was not pending, or is a connection: those are
+/// [confirmed](connections::heads::confirm_connection) in their tenant.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -117,8 +120,10 @@ pub fn activate_session(
     redirect_origin: Option<&str>,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let pending =
-        dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str())).filter(dsl::state.eq(PENDING));
+    let pending = dsl::upstream_session
+        .filter(dsl::session_id.eq(session_id.as_str()))
+        .filter(dsl::provider.eq(ATPROTO))
+        .filter(dsl::state.eq(PENDING));
     let changed = diesel::update(pending)
         .set((
             dsl::state.eq(ACTIVE),
@@ -126,13 +131,9 @@ pub fn activate_session(
             dsl::granted_scope.eq(Some(granted.to_string())),
             dsl::redirect_origin.eq(redirect_origin),
         ))
-        .returning((dsl::provider, dsl::tenant_id))
-        .get_result::<(String, String)>(c)
-        .optional()?;
-    let Some((provider, tenant_id)) = changed else { return Ok(false) };
-    if provider != ATPROTO {
-        let tenant_id = TenantId::new(tenant_id);
-        connections::heads::note_confirmed(&mut TenantScope::enter(c, &tenant_id)?, session_id, now)?;
+        .execute(c)?;
+    if changed == 0 {
+        return Ok(false);
     }
     events::note_session(c, session_id, EventKind::Completed, now)?;
     Ok(true)
@@ -182,8 +183,9 @@ pub fn advance_session(
         credentials::replace(c, ring, new, credentials)?;
     } else {
         let tenant_id = TenantId::new(tenant_id);
-        let scope = &mut TenantScope::enter(c, &tenant_id)?;
-        connections::heads::note_renewed(scope, ring, session_id, from_iteration, credentials, now)?;
+        let scope = &mut TenantScope::enter(c, &tenant_id);
+        let renewal = Renewal { from_iteration, credentials, at: now };
+        connections::heads::note_renewed(scope, ring, session_id, renewal)?;
     }
     events::note_session(c, session_id, EventKind::Refreshed, now)?;
     Ok(true)
@@ -214,7 +216,7 @@ pub fn require_reauth(
     let Some((provider, tenant_id)) = over else { return Ok(false) };
     if provider != ATPROTO {
         let tenant_id = TenantId::new(tenant_id);
-        let scope = &mut TenantScope::enter(c, &tenant_id)?;
+        let scope = &mut TenantScope::enter(c, &tenant_id);
         connections::credentials::require_user_reauth(scope, session_id, iteration)?;
     }
     Ok(true)

@@ -110,23 +110,27 @@ fn one_user_credential_is_live_in_a_place() {
         let (pending, _) = owned.another(SessionKind::Background, SessionState::Pending, "");
         insert(&pending, &slot).await.unwrap();
         let id = pending.session_id.clone();
-        let activate = move || {
-            let id = id.clone();
-            move |c: &mut _| sessions::activate_session(c, &id, &Scope::default(), None, NOW)
+        let confirm = || {
+            let (store, id) = (owned.store(&world), id.clone());
+            async move { store.write(move |scope| heads::confirm_connection(scope, &id, NOW)).await }
         };
-        is_refused(&world.store.write::<_, StoreError, _>(activate()).await, "activation");
+        is_refused(&confirm().await, "activation");
+        let by_id = id.clone();
+        let activated =
+            world.write(move |c| sessions::activate_session(c, &by_id, &Scope::default(), None, NOW));
+        assert!(!activated.await, "a connection is confirmed in its tenant");
         let (find, ended) = (pending.session_id.clone(), owned.head.session_id.clone());
         let store = owned.store(&world);
         let superseded = store.write(move |scope| {
             let waiting = heads::find_connection(scope, &find)?.unwrap();
             assert_eq!(waiting.confirmed_at, None);
             let live = heads::find_superseded(scope, &waiting)?;
-            assert!(sessions::end_session(scope.connection(), &ended, NOW)?);
+            assert!(heads::end_connection(scope, &ended, NOW)?);
             assert_eq!(heads::find_superseded(scope, &waiting)?, None);
             Ok::<_, StoreError>(live)
         });
         assert_eq!(superseded.await.unwrap().as_ref(), Some(&owned.head.session_id));
-        assert!(world.store.write::<_, StoreError, _>(activate()).await.unwrap());
+        assert!(confirm().await.unwrap());
         let find = pending.session_id.clone();
         let store = owned.store(&world);
         let confirmed = store.read(move |scope| heads::find_connection(scope, &find)).await;
@@ -202,8 +206,8 @@ fn three_pages_are_three_live_credentials() {
         let count = |state| states.iter().filter(|(_, found)| *found == state).count();
         assert_eq!((count(SessionState::Active), count(SessionState::ReauthRequired)), (2, 2), "{states:?}");
         // The explicit end of the parent ends them in the same transaction.
-        let id = owned.head.session_id.clone();
-        assert!(world.write(move |c| sessions::end_session(c, &id, NOW)).await);
+        let (id, store) = (owned.head.session_id.clone(), owned.store(&world));
+        assert!(store.write(move |scope| heads::end_connection(scope, &id, NOW)).await.unwrap());
         let filter = CredentialFilter { session_id: Some(owned.head.session_id.clone()), deleted: false };
         let store = owned.store(&world);
         let live =
@@ -241,11 +245,43 @@ fn a_page_credential_is_renewed_by_its_own_iteration() {
             assert!(credentials::delete_credential(scope, id, later)?);
             assert!(!credentials::delete_credential(scope, id, later)?);
             assert!(credentials::find_page_credential(scope, &ring, session, page)?.is_none());
+            let late = credentials::renew_credential(scope, &ring, id, 2, &bearer("late"), later)?;
+            assert!(!late, "what is deleted gets no secrets any more");
             assert!(credentials::erase_payload(scope, id)?);
             // Its place is free.
             insert_page(scope, &ring, &row, page)
         });
         done.await.unwrap();
+    });
+}
+
+/// A head and its user's credential change together or not at all.
+#[test]
+fn a_head_without_its_credential_is_an_error() {
+    use causeway_store::connections::credentials::delete_credential;
+    on_each(|world| async move {
+        let owned = tenant_with_everything(&world, "acme").await;
+        let (pending, slot) = owned.another(SessionKind::Device, SessionState::Pending, "p");
+        let (row, ring, waiting) = (owned.clone(), world.ring.clone(), pending.clone());
+        let store = owned.store(&world);
+        let lost = store.write(move |scope| {
+            insert_plain(scope, &ring, &waiting, &slot)?;
+            for head in [&row.head, &waiting] {
+                assert!(delete_credential(scope, &CredentialId::first_of(&head.session_id), NOW)?);
+            }
+            Ok::<_, StoreError>(())
+        });
+        lost.await.unwrap();
+        let (id, ring) = (owned.head.session_id.clone(), world.ring.clone());
+        let renewed =
+            world.store.write(move |c| sessions::advance_session(c, &ring, &id, 1, &bearer("2"), NOW));
+        assert!(matches!(renewed.await, Err(StoreError::Corrupt { .. })), "{}", world.kind);
+        let id = owned.head.session_id.clone();
+        let refused = world.store.write(move |c| sessions::require_reauth(c, &id, 1, 0));
+        assert!(matches!(refused.await, Err(StoreError::Corrupt { .. })), "{}", world.kind);
+        let (id, store) = (pending.session_id.clone(), owned.store(&world));
+        let confirmed = store.write(move |scope| heads::confirm_connection(scope, &id, NOW));
+        assert!(matches!(confirmed.await, Err(StoreError::Corrupt { .. })), "{}", world.kind);
     });
 }
 

@@ -320,11 +320,14 @@ pub(crate) async fn use_everything(world: &World, owned: &Owned) {
         let (session, account) = (&row.head.session_id, &row.page.managed_account_id);
         let (client, identity) = (&row.client.client_id, &row.identity.identity_id);
         let page = PageRequest::first(9);
-        users::find_user(scope, &row.user)?;
-        users::list_users(scope, &page)?;
+        assert!(users::find_user(scope, &row.user)?.is_some());
+        assert_eq!(users::list_users(scope, &page)?.items.len(), 1);
         registrations::find_registration(scope, &ring, &row.registration.registration_id)?;
         registrations::find_current_registration(scope, &ring, "example", "https://id.example")?;
-        registrations::update_registration(scope, &ring, &row.registration)?;
+        let (id, state) = (&row.registration.registration_id, row.registration.state);
+        assert!(registrations::promote_next_secret(scope, &ring, id, None, NOW)?);
+        assert!(registrations::set_next_secret(scope, &ring, id, &Secret::new("canary-next"), NOW)?);
+        assert!(registrations::change_state(scope, id, state, RegistrationState::Misconfigured, NOW)?);
         identities::find_identity(scope, identity)?;
         identities::list_identities_of_user(scope, &row.user, 9)?;
         managed_accounts::find_managed_account(scope, identity, account)?;
@@ -339,17 +342,20 @@ pub(crate) async fn use_everything(world: &World, owned: &Owned) {
         credentials::list_credentials(scope, &CredentialFilter::default(), &page)?;
         credentials::find_user_credential(scope, &ring, session, 1, false)?;
         let (record, _) = credentials::find_page_credential(scope, &ring, session, account)?.unwrap();
-        credentials::require_reauth(scope, &record.credential_id, 1, NOW)?;
-        credentials::renew_credential(scope, &ring, &record.credential_id, 1, &bearer("2"), NOW)?;
-        credentials::delete_credential(scope, &record.credential_id, NOW)?;
-        credentials::erase_payload(scope, &record.credential_id)?;
+        let id = &record.credential_id;
+        assert!(credentials::require_reauth(scope, id, 1, NOW)?);
+        assert!(credentials::renew_credential(scope, &ring, id, 1, &bearer("2"), NOW)?);
+        assert!(credentials::delete_credential(scope, id, NOW)?);
+        assert!(credentials::erase_payload(scope, id)?);
         // By way of the sessions, which enter the tenant themselves.
         let c = scope.connection();
-        sessions::require_reauth(c, session, 1, 0)?;
-        sessions::advance_session(c, &ring, session, 1, &bearer("2"), NOW)?;
-        sessions::find_credentials(c, &ring, &row.head)?;
-        sessions::end_session(c, session, NOW)?;
-        sessions::enqueue_revocation(c, &ring, session, 2, &bearer("3"), NOW)?;
+        assert!(sessions::require_reauth(c, session, 1, 0)?);
+        assert!(sessions::advance_session(c, &ring, session, 1, &bearer("2"), NOW)?);
+        let renewed = SessionHead { iteration: 2, ..row.head.clone() };
+        assert!(sessions::find_credentials(c, &ring, &renewed)?.is_some());
+        assert!(heads::end_connection(scope, session, NOW)?);
+        let c = scope.connection();
+        assert!(sessions::enqueue_revocation(c, &ring, session, 2, &bearer("3"), NOW)?);
         sessions::complete_revocation(c, session, 3)?;
         for column in ENCRYPTED_COLUMNS {
             reencrypt::count_rows(c, *column)?;
@@ -359,12 +365,13 @@ pub(crate) async fn use_everything(world: &World, owned: &Owned) {
             }
         }
         reencrypt::has_encrypted_rows(c)?;
-        access::delete_access(scope, session, client, NOW)?;
-        managed_accounts::delete_managed_accounts(scope, identity, NOW)?;
-        identities::delete_identity(scope, identity, NOW)?;
-        registrations::delete_registration(scope, &row.registration.registration_id, NOW)?;
-        users::delete_user(scope, &row.user, NOW)?;
-        sweep::sweep_deleted(scope, NOW, 9)?;
+        // Those have entered every other tenant meanwhile.
+        assert!(access::delete_access(scope, session, client, NOW)?);
+        assert_eq!(managed_accounts::delete_managed_accounts(scope, identity, NOW)?, 1);
+        assert!(identities::delete_identity(scope, identity, NOW)?);
+        assert!(registrations::delete_registration(scope, &row.registration.registration_id, NOW)?);
+        assert!(users::delete_user(scope, &row.user, NOW)?);
+        assert_eq!(sweep::sweep_deleted(scope, NOW, 9)?, 4, "both credentials, access and the page");
         assert!(clients::delete_client(scope.connection(), &row.tenant_id, client, NOW)?);
         while !clients::purge_deleted_clients(scope.connection(), NOW, 9)?.is_done() {}
         Ok::<_, StoreError>(())

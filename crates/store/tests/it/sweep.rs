@@ -7,6 +7,7 @@ use causeway_store::authorization::auth_requests;
 use causeway_store::authorization::codes;
 use causeway_store::authorization::par;
 use causeway_store::clients;
+use causeway_store::connections::heads;
 use causeway_store::operations::sweep::{ENDED_SESSION_SECONDS, SweepCount, sweep_expired};
 use causeway_store::sessions;
 use causeway_store::sessions::upstream_requests;
@@ -201,27 +202,29 @@ fn a_session_without_a_user_is_forgotten_with_its_tokens() {
         let over = other_session(&client, SessionKind::Device, SessionState::Active);
         let stays = other_session(&client, SessionKind::Background, SessionState::Active);
         let ring = world.ring.clone();
-        world
-            .write(move |c| {
-                for head in [&over, &stays] {
-                    sessions::insert_session(c, &ring, head, &bearer("1"))?;
-                    for name in ["one", "two"] {
-                        insert_userless_token(c, &format!("{name}-{}", head.session_id), head)?;
-                    }
+        let tenant = world.store.in_tenant(&over.tenant_id);
+        let done = tenant.write(move |scope| {
+            let c = scope.connection();
+            for head in [&over, &stays] {
+                sessions::insert_session(c, &ring, head, &bearer("1"))?;
+                for name in ["one", "two"] {
+                    insert_userless_token(c, &format!("{name}-{}", head.session_id), head)?;
                 }
-                sessions::end_session(c, &over.session_id, NOW)?;
-                sessions::complete_revocation(c, &over.session_id, 1)?;
-                let month = ENDED_SESSION_SECONDS;
-                let first = sweep_expired(c, NOW.plus(month), 1)?;
-                assert!(first.more, "one token, and the head only when no other row is left: {first:?}");
-                assert_eq!((count_rows(c, "oauth_access_token")?, state(c, &over)?.is_some()), (3, true));
-                sweep_expired(c, NOW.plus(month), 10)?;
-                assert_eq!((count_rows(c, "oauth_access_token")?, state(c, &over)?), (2, None));
-                assert_eq!(count_rows(c, "upstream_credential")?, 1);
-                assert_eq!(state(c, &stays)?, Some(SessionState::Active));
-                Ok(())
-            })
-            .await;
+            }
+            assert!(heads::end_connection(scope, &over.session_id, NOW)?);
+            let c = scope.connection();
+            sessions::complete_revocation(c, &over.session_id, 1)?;
+            let month = ENDED_SESSION_SECONDS;
+            let first = sweep_expired(c, NOW.plus(month), 1)?;
+            assert!(first.more, "one token, and the head only when no other row is left: {first:?}");
+            assert_eq!((count_rows(c, "oauth_access_token")?, state(c, &over)?.is_some()), (3, true));
+            sweep_expired(c, NOW.plus(month), 10)?;
+            assert_eq!((count_rows(c, "oauth_access_token")?, state(c, &over)?), (2, None));
+            assert_eq!(count_rows(c, "upstream_credential")?, 1);
+            assert_eq!(state(c, &stays)?, Some(SessionState::Active));
+            Ok::<_, StoreError>(())
+        });
+        done.await.unwrap();
     });
 }
 

@@ -1,13 +1,14 @@
 //! Tenants are apart, whatever a query says. Row-level security is proven as a plain role: it does not hold for the
 //! superuser that tests work as everywhere else.
 
-use causeway_store::connections::{access, users};
+use causeway_store::connections::sweep::sweep_deleted;
+use causeway_store::connections::{access, heads, users};
 use causeway_store::encryption::columns::ENCRYPTED_COLUMNS;
 use causeway_store::encryption::reencrypt::{count_rows, has_encrypted_rows};
 use causeway_store::engine::isolation::{Isolation, SHARED_TABLES, TENANT_TABLES, inspect};
 use causeway_store::testing::{PgBouncer, TestDatabase, find_number, options};
 use causeway_store::{
-    AnyConnection, Pooler, Store, StoreError, StoreOptions, TenantStore, clients, sessions,
+    AnyConnection, Pooler, Store, StoreError, StoreOptions, TenantScope, TenantStore, clients, sessions,
 };
 use causeway_types::{TenantId, TenantUser};
 use diesel::connection::SimpleConnection as _;
@@ -15,8 +16,8 @@ use diesel::sql_types::Text;
 use diesel::{QueryableByName, RunQueryDsl as _, sql_query};
 use futures_util::future::join_all;
 
-use crate::common::{NOW, World, bearer, ring, runtime};
-use crate::exercise::{Owned, tenant_with_everything, user};
+use crate::common::{NOW, World, bearer, client, ring, runtime};
+use crate::exercise::{Owned, tenant_with_everything, use_everything, user};
 use crate::migrations::with;
 
 /// Rows of a table, without naming the tenant.
@@ -63,6 +64,16 @@ async fn attack(acme: &Owned, globex: &Owned, store: &TenantStore) {
         Ok::<_, StoreError>(found)
     });
     assert_eq!(by_function.await.unwrap(), [true, true, false, false]);
+    let id = globex.head.session_id.clone();
+    let by_id = store.write(move |scope| {
+        let ended = heads::end_connection(scope, &id, NOW)?;
+        let confirmed = heads::confirm_connection(scope, &id, NOW)?;
+        let state = format!(
+            "SELECT COUNT(*) AS number FROM upstream_session WHERE session_id = '{id}' AND state = 'active'"
+        );
+        Ok::<_, StoreError>((ended, confirmed, find_number(scope.connection(), &state)?))
+    });
+    assert_eq!(by_id.await.unwrap(), (false, false, 1));
 }
 
 /// All that holds for a role on which the policies bind.
@@ -97,10 +108,14 @@ async fn holds(store: &Store) {
     let payload = ENCRYPTED_COLUMNS.iter().find(|one| one.name() == "upstream_credential.payload").unwrap();
     let counted = store.read(|c| Ok::<_, StoreError>((count_rows(c, *payload)?, has_encrypted_rows(c)?)));
     assert_eq!(counted.await.unwrap(), (4, true));
-    // So does the end of a session, which begins without a tenant.
+    // So does the end of a client's sessions, which begins without a tenant.
     let (id, ring) = (acme.head.session_id.clone(), world.ring.clone());
+    let (tenant_id, client_id) = (acme.tenant_id.clone(), acme.client.client_id.clone());
     let ended = store.write(move |c| {
-        assert!(sessions::end_session(c, &id, NOW)?);
+        assert!(!sessions::end_session(c, &id, NOW)?, "a connection is ended in its tenant");
+        assert!(!sessions::end_session_quietly(c, &id, NOW)?);
+        clients::delete_client(c, &tenant_id, &client_id, NOW)?;
+        while !clients::purge_deleted_clients(c, NOW, 9)?.is_done() {}
         let claimed = sessions::claim_revocation(c, &id, NOW, NOW.plus(60))?.unwrap();
         let credentials = sessions::find_credentials(c, &ring, &claimed.head)?;
         sessions::complete_revocation(c, &id, 1)?;
@@ -114,6 +129,87 @@ async fn holds(store: &Store) {
         find_number(scope.connection(), live)
     });
     assert_eq!(live.await.unwrap(), 0);
+    // Whatever enters another tenant in between, a scope stays its own.
+    let initech = tenant_with_everything(&world, "initech").await;
+    use_everything(&world, &initech).await;
+}
+
+/// A tenant that cannot be set is an error, whatever follows.
+#[test]
+fn a_tenant_that_is_not_set_is_an_error() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    runtime().block_on(async {
+        let store = database.store().await;
+        let rename = "ALTER FUNCTION pg_catalog.set_config(text, text, boolean) RENAME TO set_config_gone";
+        store.write(move |c| Ok::<_, StoreError>(c.batch_execute(rename)?)).await.unwrap();
+        let tenant = store.in_tenant(&TenantId::new("acme"));
+        let is_named = |result: Result<bool, StoreError>| {
+            assert!(
+                matches!(&result, Err(StoreError::Query(text)) if text.contains("set_config")),
+                "{result:?}"
+            );
+        };
+        let known = || {
+            |scope: &mut TenantScope<'_>| Ok::<_, StoreError>(users::find_user(scope, &nobody())?.is_some())
+        };
+        is_named(tenant.read(known()).await);
+        is_named(tenant.find(known()).await);
+        let deleted = tenant.write(|scope| users::delete_user(scope, &nobody(), NOW));
+        is_named(deleted.await);
+        store.close().await;
+    });
+}
+
+fn nobody() -> TenantUser {
+    user(&client(), "nobody")
+}
+
+/// A row that comes back while the sweep waits for it stays.
+#[test]
+fn a_row_that_comes_back_is_not_swept() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    runtime().block_on(async {
+        let store = database.store().await;
+        let world = World { kind: "postgres", store: store.clone(), ring: ring() };
+        let owned = tenant_with_everything(&world, "acme").await;
+        let (row, tenant) = (owned.clone(), owned.store(&world));
+        let deleted = tenant.write(move |scope| {
+            access::delete_access(scope, &row.head.session_id, &row.client.client_id, NOW)
+        });
+        assert!(deleted.await.unwrap());
+        let (locked, is_locked) = std::sync::mpsc::channel();
+        let (go, may_go) = std::sync::mpsc::channel();
+        let may_go = std::sync::Mutex::new(may_go);
+        let granting = tokio::spawn({
+            let tenant = tenant.clone();
+            async move {
+                let back = tenant.write(move |scope| {
+                    let back = "UPDATE connection_access SET deleted_at = NULL";
+                    sql_query(back).execute(scope.connection())?;
+                    locked.send(()).unwrap();
+                    may_go.lock().unwrap().recv().unwrap();
+                    Ok::<_, StoreError>(())
+                });
+                back.await.unwrap();
+            }
+        });
+        tokio::task::spawn_blocking(move || is_locked.recv().unwrap()).await.unwrap();
+        let sweeping = tokio::spawn({
+            let tenant = tenant.clone();
+            async move { tenant.write(move |scope| sweep_deleted(scope, NOW, 9)).await.unwrap() }
+        });
+        let waits = "SELECT COUNT(*) AS number FROM pg_stat_activity \
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while store.read(move |c| find_number(c, waits)).await.unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+        go.send(()).unwrap();
+        granting.await.unwrap();
+        assert_eq!(sweeping.await.unwrap(), 0);
+        let left = store.read(|c| rows(c, "connection_access")).await;
+        assert_eq!(left.unwrap(), 1);
+        store.close().await;
+    });
 }
 
 /// Look-ups and added rows of several tenants, and of none, that travel together: each is its own tenant's.

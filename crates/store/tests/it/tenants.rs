@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use causeway_domain::connection::{ConnectionAccess, GrantedBy, LastError, ManagedAccount, Registration};
+use causeway_domain::connection::{
+    ConnectionAccess, GrantedBy, LastError, ManagedAccount, Registration, RegistrationState,
+};
 use causeway_store::connections::heads::{self, ConnectionFilter};
 use causeway_store::connections::sweep::sweep_deleted;
 use causeway_store::connections::{access, identities, managed_accounts, registrations, tenants, users};
@@ -60,6 +62,7 @@ fn tenants_and_their_clients() {
 fn users_of_a_tenant() {
     on_each(|world| async move {
         let owned = tenant_with_everything(&world, "acme").await;
+        let ring = world.ring.clone();
         let store = owned.store(&world);
         let done = store.write(move |scope| {
             let mut wanted = vec![owned.user.clone()];
@@ -85,6 +88,11 @@ fn users_of_a_tenant() {
             assert!(users::delete_user(scope, &gone, NOW)?);
             assert!(!users::delete_user(scope, &gone, NOW)?);
             assert_eq!(users::find_user(scope, &gone)?, None);
+            let (head, slot) = owned.another(SessionKind::Device, SessionState::Active, "gone");
+            let slot = causeway_domain::connection::Slot { user: gone.clone(), ..slot };
+            let refused = insert_plain(scope, &ring, &head, &slot);
+            assert!(matches!(refused, Err(StoreError::Constraint(_))), "{refused:?}");
+            assert_eq!(users::find_user(scope, &gone)?, None, "a connection brings nobody back");
             users::put_user(scope, &gone, NOW.plus(7))?;
             assert_eq!(users::find_user(scope, &gone)?, Some(NOW.plus(7)), "back again");
             Ok::<_, StoreError>(())
@@ -125,18 +133,39 @@ fn registrations_keep_their_secrets_encrypted() {
             assert_eq!(current(scope)?, Some(second.clone()), "the newest");
             assert!(registrations::delete_registration(scope, &second.registration_id, NOW)?);
             assert!(!registrations::delete_registration(scope, &second.registration_id, NOW)?);
-            assert!(!registrations::update_registration(scope, &ring, &second)?);
+            // Each change is of one thing, and of what it was decided on.
+            let gone = &second.registration_id;
+            let (active, broken) = (RegistrationState::Active, RegistrationState::Misconfigured);
+            assert!(!registrations::change_state(scope, gone, active, broken, NOW)?);
+            assert!(!registrations::promote_next_secret(scope, &ring, gone, None, NOW)?);
+            let next = Secret::new("canary-later");
+            assert!(!registrations::set_next_secret(scope, &ring, id, &next, NOW)?, "one waits");
+            assert!(registrations::promote_next_secret(scope, &ring, id, None, NOW.plus(2))?);
+            assert!(!registrations::promote_next_secret(scope, &ring, id, None, NOW.plus(3))?, "once");
             let rotated = Registration {
-                client_secret: Some(Secret::new("canary-rotated")),
+                client_secret: first.next_secret.clone(),
                 next_secret: None,
                 expires_at: None,
+                updated_at: NOW.plus(2),
                 ..first.clone()
             };
-            assert!(registrations::update_registration(scope, &ring, &rotated)?);
             assert_eq!((find(scope)?.as_ref(), current(scope)?.as_ref()), (Some(&rotated), Some(&rotated)));
-            let superseded = causeway_domain::connection::RegistrationState::Superseded;
-            let old = Registration { state: superseded, ..rotated };
-            assert!(registrations::update_registration(scope, &ring, &old)?);
+            assert!(registrations::set_next_secret(scope, &ring, id, &next, NOW.plus(4))?);
+            assert!(registrations::change_state(scope, id, active, broken, NOW.plus(5))?);
+            assert!(!registrations::change_state(scope, id, active, broken, NOW.plus(6))?, "it has moved on");
+            assert!(registrations::change_state(
+                scope,
+                id,
+                broken,
+                RegistrationState::Superseded,
+                NOW.plus(7)
+            )?);
+            let old = Registration {
+                next_secret: Some(next),
+                state: RegistrationState::Superseded,
+                updated_at: NOW.plus(7),
+                ..rotated
+            };
             assert_eq!((find(scope)?, current(scope)?), (Some(old), None), "it stays for its credentials");
             Ok::<_, StoreError>(())
         });
@@ -316,7 +345,7 @@ fn deleted_rows_are_swept_in_their_tenant() {
             let store = owned.store(&world);
             let deleted = store.write(move |scope| {
                 let id = &row.head.session_id;
-                assert!(sessions::end_session(scope.connection(), id, NOW)?);
+                assert!(heads::end_connection(scope, id, NOW)?);
                 managed_accounts::delete_managed_accounts(scope, &row.identity.identity_id, NOW)?;
                 identities::delete_identity(scope, &row.identity.identity_id, NOW)?;
                 registrations::delete_registration(scope, &row.registration.registration_id, NOW)?;

@@ -3,6 +3,7 @@
 use causeway_domain::session::SessionHead;
 use causeway_domain::token::{AccessSubject, AccessToken, RefreshRevocation, RefreshToken};
 use causeway_store::authorization::codes;
+use causeway_store::connections::heads;
 use causeway_store::sessions;
 use causeway_store::testing::find_number;
 use causeway_store::tokens;
@@ -148,29 +149,31 @@ fn a_grant_without_a_user_is_revoked_alone() {
         let mine = other_session(&client, SessionKind::Device, SessionState::Active);
         let theirs = other_session(&client, SessionKind::Device, SessionState::Active);
         let ring = world.ring.clone();
-        world
-            .write(move |c| {
-                for head in [&mine, &theirs] {
-                    sessions::insert_session(c, &ring, head, &bearer("1"))?;
-                }
-                for (name, head) in [("mine-1", &mine), ("mine-2", &mine), ("theirs", &theirs)] {
-                    insert_userless_token(c, name, head)?;
-                }
-                let bystander = pair(c, &with_user, None)?;
-                let own = AccessToken { subject: AccessSubject::Client, ..access_token(&with_user) };
-                tokens::insert_access_token(c, &own)?;
+        let tenant = world.store.in_tenant(&mine.tenant_id);
+        let done = tenant.write(move |scope| {
+            let c = scope.connection();
+            for head in [&mine, &theirs] {
+                sessions::insert_session(c, &ring, head, &bearer("1"))?;
+            }
+            for (name, head) in [("mine-1", &mine), ("mine-2", &mine), ("theirs", &theirs)] {
+                insert_userless_token(c, name, head)?;
+            }
+            let bystander = pair(c, &with_user, None)?;
+            let own = AccessToken { subject: AccessSubject::Client, ..access_token(&with_user) };
+            tokens::insert_access_token(c, &own)?;
 
-                assert_eq!(tokens::revoke_grant(c, &mine.session_id)?, 2);
-                let live =
-                    "SELECT count(*) AS number FROM oauth_access_token WHERE user_id IS NULL AND NOT revoked";
-                assert_eq!(find_number(c, live)?, 2, "those of the other session and of the client itself");
-                assert_eq!(revoked(c, &bystander)?, (false, None));
-                assert_eq!(tokens::revoke_grant(c, &mine.session_id)?, 0);
-                assert!(sessions::end_session(c, &theirs.session_id, NOW)?);
-                assert_eq!(find_number(c, live)?, 1, "the end of a session takes its tokens along");
-                Ok(())
-            })
-            .await;
+            assert_eq!(tokens::revoke_grant(c, &mine.session_id)?, 2);
+            let live =
+                "SELECT count(*) AS number FROM oauth_access_token WHERE user_id IS NULL AND NOT revoked";
+            assert_eq!(find_number(c, live)?, 2, "those of the other session and of the client itself");
+            assert_eq!(revoked(c, &bystander)?, (false, None));
+            assert_eq!(tokens::revoke_grant(c, &mine.session_id)?, 0);
+            assert!(heads::end_connection(scope, &theirs.session_id, NOW)?);
+            let left = find_number(scope.connection(), live)?;
+            assert_eq!(left, 1, "the end of a session takes its tokens along");
+            Ok::<_, StoreError>(())
+        });
+        done.await.unwrap();
     });
 }
 

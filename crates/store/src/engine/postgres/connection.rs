@@ -42,6 +42,10 @@ pub struct PostgresConnection {
     is_deferring: bool,
     /// Whether a transaction is open that ends with [`PostgresConnection::commit`].
     is_writing: bool,
+    /// The tenant whose rows the next statement reaches.
+    tenant: Option<String>,
+    /// The tenant that the open transaction has been told; `None`: none, or it is not known.
+    told_tenant: Option<String>,
 }
 
 /// Kind of a transaction.
@@ -111,6 +115,8 @@ impl PostgresConnection {
             types: PgMetadataCache::new(),
             is_deferring: false,
             is_writing: false,
+            tenant: None,
+            told_tenant: None,
         }
     }
 
@@ -138,6 +144,7 @@ impl PostgresConnection {
         until: Instant,
     ) -> QueryResult<()> {
         self.make_ready(until)?;
+        self.forget_tenant();
         for statement in statements {
             self.pipeline()?.queue_beginning(statement)?;
         }
@@ -200,6 +207,7 @@ impl PostgresConnection {
 
     fn reset(&mut self) {
         self.is_writing = false;
+        self.forget_tenant();
         *AnsiTransactionManager::transaction_manager_status_mut(self) = TransactionManagerStatus::default();
     }
 
@@ -223,14 +231,34 @@ impl PostgresConnection {
         self.is_deferring = is_deferring;
     }
 
-    /// Sets the tenant until the end of the transaction. Goes along with its next statement.
-    pub(crate) fn set_tenant(&mut self, tenant: &str) -> QueryResult<()> {
-        match &mut self.line {
-            Line::Open(pipeline) => pipeline.queue_tenant(tenant),
-            Line::Rehearsal(rehearsal) => {
-                rehearsal.set_tenant(tenant);
-                Ok(())
-            }
+    /// Sets the tenant until another one is set or the transaction ends. Goes along with the next statement.
+    pub(crate) fn set_tenant(&mut self, tenant: &str) {
+        if self.tenant.as_deref() != Some(tenant) {
+            self.tenant = Some(tenant.to_owned());
+        }
+    }
+
+    fn forget_tenant(&mut self) {
+        self.tenant = None;
+        self.told_tenant = None;
+    }
+
+    /// Queues the setting of the tenant, unless the transaction has it. One that has failed takes nothing but its end.
+    fn tell_tenant(&mut self) -> QueryResult<()> {
+        let is_known = self.is_in_transaction() && self.told_tenant == self.tenant;
+        if let (Line::Open(pipeline), Some(tenant), false) = (&mut self.line, &self.tenant, is_known)
+            && !pipeline.has_failed_transaction()
+        {
+            pipeline.queue_tenant(tenant)?;
+            self.told_tenant.clone_from(&self.tenant);
+        }
+        Ok(())
+    }
+
+    fn is_in_transaction(&mut self) -> bool {
+        match AnsiTransactionManager::transaction_manager_status_mut(self) {
+            TransactionManagerStatus::Valid(status) => status.transaction_depth().is_some(),
+            TransactionManagerStatus::InError => true,
         }
     }
 
@@ -249,6 +277,7 @@ impl PostgresConnection {
             (is_safe.then(|| Key::Text(text.clone(), types.clone())), Some(text))
         };
         let sql = || text.map_or_else(|| text_of(source), Ok);
+        self.tell_tenant()?;
         match &mut self.line {
             Line::Open(pipeline) => {
                 pipeline.queue(key.as_ref(), sql, &types, &binds.binds)?;
@@ -259,7 +288,8 @@ impl PostgresConnection {
                 Ok(pipeline.exchange()?.map(Arc::new))
             }
             Line::Rehearsal(rehearsal) => {
-                let statement = Statement { key, sql: sql()?, types, values: binds.binds, tenant: None };
+                let tenant = self.tenant.clone();
+                let statement = Statement { key, sql: sql()?, types, values: binds.binds, tenant };
                 rehearsal.answer(statement, self.is_deferring)
             }
         }
@@ -283,6 +313,9 @@ impl SimpleConnection for PostgresConnection {
     fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
         self.instrumentation
             .on_connection_event(InstrumentationEvent::start_query(&StrQueryHelper::new(query)));
+        self.tell_tenant()?;
+        // A savepoint that is rolled back takes the tenant along that was set in it.
+        self.told_tenant = None;
         match &mut self.line {
             Line::Open(pipeline) => pipeline.execute_simple(query),
             Line::Rehearsal(rehearsal) => Err(rehearsal.refuse()),

@@ -69,6 +69,12 @@ impl Link {
         unsafe { PQtransactionStatus(self.0.as_ptr()) == PGTransactionStatusType::PQTRANS_IDLE }
     }
 
+    /// Whether the server has said that a transaction is open in which a statement failed.
+    pub(super) fn has_failed_transaction(&self) -> bool {
+        // SAFETY: the connection is valid.
+        unsafe { PQtransactionStatus(self.0.as_ptr()) == PGTransactionStatusType::PQTRANS_INERROR }
+    }
+
     fn lost(&self) -> Lost {
         // SAFETY: the connection is valid, and so is the text until its next use.
         let text = unsafe { CStr::from_ptr(PQerrorMessage(self.0.as_ptr())) };

@@ -185,6 +185,11 @@ impl Pipeline {
         self.queue_text(sql, Expected::Executed)
     }
 
+    /// Whether the server has said that a statement of the open transaction failed.
+    pub(super) fn has_failed_transaction(&self) -> bool {
+        self.link.has_failed_transaction()
+    }
+
     /// Queues the setting of the tenant.
     pub(super) fn queue_tenant(&mut self, tenant: &str) -> QueryResult<()> {
         let (types, values) = ([TEXT_OID], [Some(tenant.as_bytes().to_vec())]);
@@ -462,7 +467,10 @@ impl Pipeline {
                 if let Some(prepared) = &mut self.prepared {
                     prepared.remove(&key);
                 }
-                reading.unprepared = outcome.into_error();
+                // The first error is the one that all that follow are skipped for.
+                if let Some(error) = outcome.into_error() {
+                    reading.unprepared.get_or_insert(error);
+                }
             }
             (Some(Expected::Begun), Outcome::Failed(error)) => return Err(Lost(error.into_message())),
             (_, Outcome::Skipped) => {

@@ -19,7 +19,6 @@ pub(super) struct Rehearsal {
     /// Statements whose results nobody needs; `None`: they are questions as any other.
     deferred: Option<Vec<Statement>>,
     question: Option<Statement>,
-    tenant: Option<String>,
     /// Whether more than a statement was to be executed.
     is_refused: bool,
 }
@@ -35,7 +34,7 @@ pub(in crate::engine) struct Trace {
 impl Rehearsal {
     /// For a closure that reads.
     pub(super) fn reading(answers: Vec<Answer>) -> Self {
-        Self { answers: answers.into_iter(), deferred: None, question: None, tenant: None, is_refused: false }
+        Self { answers: answers.into_iter(), deferred: None, question: None, is_refused: false }
     }
 
     /// For a closure that writes.
@@ -44,7 +43,6 @@ impl Rehearsal {
             answers: Vec::new().into_iter(),
             deferred: Some(Vec::new()),
             question: None,
-            tenant: None,
             is_refused: false,
         }
     }
@@ -55,7 +53,6 @@ impl Rehearsal {
         statement: Statement,
         is_deferred: bool,
     ) -> QueryResult<Option<Arc<Reply>>> {
-        let statement = Statement { tenant: self.tenant.clone(), ..statement };
         if self.question.is_none() {
             if let Some(deferred) = self.deferred.as_mut().filter(|_| is_deferred) {
                 deferred.push(statement);
@@ -67,11 +64,6 @@ impl Rehearsal {
             self.question = Some(statement);
         }
         Err(unknown())
-    }
-
-    /// Sets the tenant of the statements from now on.
-    pub(super) fn set_tenant(&mut self, tenant: &str) {
-        self.tenant = Some(tenant.to_owned());
     }
 
     /// Refuses what is more than a statement: a closure that writes has a transaction of its own then, one that reads
