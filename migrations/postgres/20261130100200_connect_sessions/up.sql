@@ -22,7 +22,7 @@ CREATE TABLE connect_session (
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
     used BOOLEAN NOT NULL DEFAULT FALSE,
-    failed_sign_ins BIGINT NOT NULL DEFAULT 0,
+    sign_in_attempts BIGINT NOT NULL DEFAULT 0,
     outcome TEXT,
     finished_at BIGINT,
     connect_code TEXT,

@@ -22,7 +22,7 @@ CREATE TABLE connect_session (
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
     used BOOLEAN NOT NULL DEFAULT 0,
-    failed_sign_ins INTEGER NOT NULL DEFAULT 0,
+    sign_in_attempts INTEGER NOT NULL DEFAULT 0,
     outcome TEXT,
     finished_at INTEGER,
     connect_code TEXT,

@@ -9,10 +9,12 @@ use causeway_types::{
 };
 use diesel::prelude::*;
 
+use super::users;
 use crate::engine::column::Column;
 use crate::engine::conn::{AnyConnection, MultiBackend};
 use crate::engine::error::StoreError;
 use crate::engine::fixed::fixed;
+use crate::engine::tenancy::TenantScope;
 use crate::schema::connect_session::{self, dsl};
 
 #[derive(Queryable, Selectable, Insertable)]
@@ -67,11 +69,12 @@ impl Row {
     }
 }
 
-/// Stores a connect session.
+/// Stores a connect session. The tenant knows its user from now on, also one who was deleted before.
 ///
 /// # Errors
-/// [`StoreError::Constraint`] when the tenant does not know the user, or the client does not act in the tenant.
+/// [`StoreError::Constraint`] when there is no such tenant, or the client does not act in it.
 pub fn insert_connect_session(c: &mut AnyConnection, session: &ConnectSession) -> Result<(), StoreError> {
+    users::put_user(&mut TenantScope::enter(c, &session.tenant_id), &session.user, session.created_at)?;
     let TenantUser { namespace, user_id } = &session.user;
     let row = Row {
         token: session.token.as_str().to_owned(),
@@ -134,21 +137,22 @@ pub fn consume_connect_session(
     fixed!(used).get_result::<Row>(c).optional()?.map(Row::into_domain).transpose()
 }
 
-/// Counts a sign-in that failed in a connect session, as long as there were fewer than `limit`; `None`: there were as
-/// many, or it cannot be begun with any more.
+/// Takes one of the `limit` sign-in attempts of a connect session, before the provider is asked, so that no more than
+/// those are under way at once; returns the number of this one. `None`: none is left, or the connect session cannot be
+/// begun with any more.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
-pub fn note_failed_sign_in(
+pub fn take_sign_in_attempt(
     c: &mut AnyConnection,
     token: &TokenHash<Connect>,
     limit: i64,
     now: Timestamp,
 ) -> Result<Option<i64>, StoreError> {
-    let counted = diesel::update(open!(token, now).filter(dsl::failed_sign_ins.lt(limit)))
-        .set(dsl::failed_sign_ins.eq(dsl::failed_sign_ins + 1))
-        .returning(dsl::failed_sign_ins);
-    Ok(fixed!(counted).get_result::<i64>(c).optional()?)
+    let taken = diesel::update(open!(token, now).filter(dsl::sign_in_attempts.lt(limit)))
+        .set(dsl::sign_in_attempts.eq(dsl::sign_in_attempts + 1))
+        .returning(dsl::sign_in_attempts);
+    Ok(fixed!(taken).get_result::<i64>(c).optional()?)
 }
 
 /// A connect session of a tenant, whatever became of it.

@@ -140,7 +140,7 @@ diesel::table! {
         created_at -> BigInt,
         expires_at -> BigInt,
         used -> Bool,
-        failed_sign_ins -> BigInt,
+        sign_in_attempts -> BigInt,
         outcome -> Nullable<Text>,
         finished_at -> Nullable<BigInt>,
         connect_code -> Nullable<Text>,

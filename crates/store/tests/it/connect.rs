@@ -72,11 +72,11 @@ fn a_connect_session_is_looked_at_and_then_used_once() {
                 let found = connect_sessions::find_connect_session(c, &token, NOW.plus(1799))?;
                 assert_eq!(found, Some(wanted.clone()), "comes back whole");
                 assert_eq!(connect_sessions::find_connect_session(c, &token, NOW.plus(1800))?, None);
-                for failures in 1..=2 {
-                    let counted = connect_sessions::note_failed_sign_in(c, &token, 2, NOW)?;
-                    assert_eq!(counted, Some(failures));
+                for attempt in 1..=2 {
+                    let taken = connect_sessions::take_sign_in_attempt(c, &token, 2, NOW)?;
+                    assert_eq!(taken, Some(attempt));
                 }
-                assert_eq!(connect_sessions::note_failed_sign_in(c, &token, 2, NOW)?, None, "the limit");
+                assert_eq!(connect_sessions::take_sign_in_attempt(c, &token, 2, NOW)?, None, "the limit");
                 let used = connect_sessions::consume_connect_session(c, &token, NOW)?;
                 assert_eq!(used, Some(wanted.clone()), "looking at it used nothing up");
                 assert_eq!(connect_sessions::consume_connect_session(c, &token, NOW)?, None);
@@ -84,6 +84,47 @@ fn a_connect_session_is_looked_at_and_then_used_once() {
                 Ok(())
             })
             .await;
+    });
+}
+
+/// Attempts are taken before anybody knows how they end: no more than the limit are under way at once.
+#[test]
+fn sign_in_attempts_are_no_more_than_the_limit() {
+    on_each(|world| async move {
+        let owned = tenant_with_everything(&world, "acme").await;
+        let mut attempts = tokio::task::JoinSet::new();
+        for _ in 0..16 {
+            let (store, token) = (world.store.clone(), owned.connect.hash());
+            attempts.spawn(async move {
+                let take = move |c: &mut _| connect_sessions::take_sign_in_attempt(c, &token, 5, NOW);
+                store.write::<_, StoreError, _>(take).await.unwrap()
+            });
+        }
+        let mut taken: Vec<_> = attempts.join_all().await.into_iter().flatten().collect();
+        taken.sort_unstable();
+        assert_eq!(taken, [1, 2, 3, 4, 5], "{}", world.kind);
+    });
+}
+
+/// A new connect session brings back a user who was deleted; nothing else does.
+#[test]
+fn a_connect_session_brings_its_user_back() {
+    use causeway_types::ConnectSessionId;
+    on_each(|world| async move {
+        let owned = tenant_with_everything(&world, "acme").await;
+        let store = owned.store(&world);
+        let done = store.write(move |scope| {
+            assert!(connections::users::delete_user(scope, &owned.user, NOW)?);
+            let new = causeway_domain::connection::ConnectSession {
+                token: PlainToken::issued(&SystemRng, NOW.into()).hash(),
+                connect_session_id: ConnectSessionId::issued(&SystemRng, NOW.into()),
+                created_at: NOW.plus(3),
+                ..owned.connect_session.clone()
+            };
+            connect_sessions::insert_connect_session(scope.connection(), &new)?;
+            connections::users::find_user(scope, &owned.user)
+        });
+        assert_eq!(done.await.unwrap(), Some(NOW.plus(3)), "{}", world.kind);
     });
 }
 
