@@ -254,7 +254,7 @@ fn row_level_security_holds_without_any_where() {
         let store = Store::open(&url, options()).await.unwrap();
         let isolation = store.read(inspect).await.unwrap().unwrap();
         assert!(isolation.holds(), "{isolation:?}");
-        holds(&store).await;
+        Box::pin(holds(&store)).await;
         store.close().await;
     });
 }
@@ -266,7 +266,7 @@ fn row_level_security_holds_behind_a_transaction_pooler() {
     runtime().block_on(async {
         let options = StoreOptions { pooler: Pooler::Transaction, postgres_connections: 8, ..options() };
         let store = Store::open(pooler.url(), options).await.unwrap();
-        holds(&store).await;
+        Box::pin(holds(&store)).await;
         store.close().await;
     });
 }
