@@ -20,17 +20,16 @@ use crate::tokens;
 /// The sessions among which one is looked for by its identifier.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reach<'a> {
-    /// AT Protocol sessions.
-    Atproto,
-    /// Sessions of every provider and tenant, for work that crosses them.
+    /// Sessions of every provider and tenant: the caller knows that it may end this one.
     All,
     /// Connections of a tenant.
     ConnectionsOf(&'a TenantId),
 }
 
-/// Ends an AT Protocol session: our tokens and codes for it are revoked, its upstream tokens are due for revocation, and
-/// its client is notified if it wants to be. `false` when it had ended before, or is a connection: those are
-/// [ended](connections::heads::end_connection) in their tenant.
+/// Ends a session that the caller has found within its own reach: our tokens and codes for it are revoked, its upstream
+/// tokens are due for revocation, and its client is notified if it wants to be. `false` when it had ended before. An
+/// identifier that a client names leads to [`connections::heads::end_connection`], which ends connections of one tenant
+/// alone.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -39,7 +38,7 @@ pub fn end_session(
     session_id: &UpstreamSessionId,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    end(c, Reach::Atproto, session_id, now)
+    end(c, Reach::All, session_id, now)
 }
 
 /// Same as [`end_session`], for a session that ended without a logout: its client gave it back. The client gets no
@@ -52,7 +51,7 @@ pub fn end_session_quietly(
     session_id: &UpstreamSessionId,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    end_quietly(c, Reach::Atproto, session_id, now)
+    end_quietly(c, Reach::All, session_id, now)
 }
 
 /// Ends a session within `reach`, and notifies its client of the logout.
@@ -78,9 +77,8 @@ pub(crate) fn end_quietly(
 ) -> Result<bool, StoreError> {
     let live =
         || dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str())).filter(dsl::state.ne(ENDED));
-    let mut wanted = live().select((dsl::state, dsl::provider, dsl::tenant_id)).into_boxed();
-    wanted = match reach {
-        Reach::Atproto => wanted.filter(dsl::provider.eq(ATPROTO)),
+    let wanted = live().select((dsl::state, dsl::provider, dsl::tenant_id)).into_boxed();
+    let wanted = match reach {
         Reach::All => wanted,
         Reach::ConnectionsOf(tenant_id) => wanted
             .filter(dsl::tenant_id.eq(tenant_id.as_str()))
