@@ -26,6 +26,7 @@ mod races;
 mod reads;
 mod reencrypt;
 mod replay;
+mod schema;
 mod sessions;
 mod sweep;
 mod tenancy;
