@@ -88,6 +88,6 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("\nMISSED par p99, ms: 41.0, goal below 40.0\n"), "{text}");
-        assert!(text.contains("\nmet    start-up, ms: 100.0, goal below 300.0\n"), "{text}");
+        assert!(text.contains("\nmet    start-up, ms: 30.0, goal below 40.0\n"), "{text}");
     }
 }

@@ -53,8 +53,8 @@ impl AsyncPipeline {
             if let Some(Err(error)) = answers.last()
                 && error.is_lock_timeout()
             {
-                let error = error.clone();
-                answers.resize_with(statements.len(), || Err(error.clone()));
+                let refused = Err(error.clone());
+                answers.resize(statements.len(), refused);
             }
             if answers.len() == before {
                 return Err(self.pipeline.close_out_of_step());

@@ -62,7 +62,7 @@ enum Line {
     /// A server.
     Open(Pipeline),
     /// Nobody: the answers are known.
-    Rehearsal(Rehearsal),
+    Rehearsal(Box<Rehearsal>),
 }
 
 impl PostgresConnection {
@@ -83,12 +83,12 @@ impl PostgresConnection {
 
     /// A connection on which a closure that reads finds the answers to the statements that it begins with.
     pub(in crate::engine) fn reading(answers: Vec<Answer>) -> Self {
-        Self::on(Line::Rehearsal(Rehearsal::reading(answers)))
+        Self::on(Line::Rehearsal(Box::new(Rehearsal::reading(answers))))
     }
 
     /// A connection on which a closure that writes leaves statements, as long as it needs no answer.
     pub(in crate::engine) fn writing() -> Self {
-        Self::on(Line::Rehearsal(Rehearsal::writing()))
+        Self::on(Line::Rehearsal(Box::new(Rehearsal::writing())))
     }
 
     /// The trace of a closure on a connection without a server.
