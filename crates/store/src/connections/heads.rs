@@ -275,18 +275,30 @@ pub fn confirm_connection(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let pending = row!(scope, session_id).filter(dsl::state.eq(SessionState::Pending.as_str()));
-    let confirmed = diesel::update(pending).set((
-        dsl::state.eq(SessionState::Active.as_str()),
-        dsl::last_used_at.eq(now.as_secs()),
-        dsl::confirmed_at.eq(Some(now.as_secs())),
-    ));
-    if fixed!(confirmed).execute(scope.connection())? == 0 {
+    let activated = diesel::update(pending)
+        .set((dsl::state.eq(SessionState::Active.as_str()), dsl::last_used_at.eq(now.as_secs())));
+    if fixed!(activated).execute(scope.connection())? == 0 {
         return Ok(false);
     }
-    let is_activated = credentials::activate_credentials_of(scope, session_id, now)?;
-    Column("upstream_credential", "state").one(usize::from(is_activated))?;
+    note_confirmed(scope, session_id, now)?;
     events::note_session(scope.connection(), session_id, EventKind::Completed, now)?;
     Ok(true)
+}
+
+/// Records that the user was confirmed, and activates the credential; the head is active already.
+///
+/// # Errors
+/// See [`confirm_connection`].
+pub(crate) fn note_confirmed(
+    scope: &mut TenantScope<'_>,
+    session_id: &UpstreamSessionId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let confirmed = diesel::update(row!(scope, session_id)).set(dsl::confirmed_at.eq(Some(now.as_secs())));
+    let confirmed = fixed!(confirmed).execute(scope.connection())?;
+    column("confirmed_at").one(confirmed)?;
+    let is_activated = credentials::activate_credentials_of(scope, session_id, now)?;
+    Column("upstream_credential", "state").one(usize::from(is_activated))
 }
 
 /// Ends a connection with all of its credentials, which are due for revocation; `false` when the tenant has none of it

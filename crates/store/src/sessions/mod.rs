@@ -107,9 +107,9 @@ pub fn find_session(
     fixed!(session).get_result(c).optional()?.map(HeadRow::into_domain).transpose()
 }
 
-/// Activates a pending AT Protocol session with the scope `granted` by the user, in a response to `redirect_origin` if
-/// that is specific to one party. `false` when it was not pending, or is a connection: those are
-/// [confirmed](connections::heads::confirm_connection) in their tenant.
+/// Activates a pending session with the scope `granted` by the user, in a response to `redirect_origin` if
+/// that is specific to one party. `false` when it was not pending. A user who signs in with it is confirmed by that; a
+/// connection is [confirmed](connections::heads::confirm_connection) in its tenant.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -120,10 +120,8 @@ pub fn activate_session(
     redirect_origin: Option<&str>,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let pending = dsl::upstream_session
-        .filter(dsl::session_id.eq(session_id.as_str()))
-        .filter(dsl::provider.eq(ATPROTO))
-        .filter(dsl::state.eq(PENDING));
+    let pending =
+        dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str())).filter(dsl::state.eq(PENDING));
     let changed = diesel::update(pending)
         .set((
             dsl::state.eq(ACTIVE),
@@ -131,9 +129,13 @@ pub fn activate_session(
             dsl::granted_scope.eq(Some(granted.to_string())),
             dsl::redirect_origin.eq(redirect_origin),
         ))
-        .execute(c)?;
-    if changed == 0 {
-        return Ok(false);
+        .returning((dsl::provider, dsl::tenant_id))
+        .get_result::<(String, String)>(c)
+        .optional()?;
+    let Some((provider, tenant_id)) = changed else { return Ok(false) };
+    if provider != ATPROTO {
+        let tenant_id = TenantId::new(tenant_id);
+        connections::heads::note_confirmed(&mut TenantScope::enter(c, &tenant_id), session_id, now)?;
     }
     events::note_session(c, session_id, EventKind::Completed, now)?;
     Ok(true)
