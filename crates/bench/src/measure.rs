@@ -180,7 +180,7 @@ impl Run<'_> {
         let pools = Pools::new(prepare(&self.url, self.scratch, &home, &amount).await?);
         let start = async || {
             let server = server::start(self.program, self.scratch, &self.url_text, Some(&home))?;
-            http::get(&server.address, "/readyz").await.map(|_| server)
+            http::get(&server.address, "/readyz").await.map(|()| server)
         };
         let mut servers = vec![start().await?];
         let (mut rows, mut around) = (Vec::new(), None);

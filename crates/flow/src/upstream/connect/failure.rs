@@ -56,9 +56,8 @@ impl SignInError {
         match self {
             Self::Gone => ErrorCode::NonceInvalidOrReused,
             Self::Internal(_) => ErrorCode::ServerError,
-            Self::Upstream(_) => ErrorCode::UpstreamUnavailable,
             // An address that we may not ask looks like one that does not answer: nobody learns what is in our network.
-            Self::Resolve(ResolveError::Http(_)) => ErrorCode::UpstreamUnavailable,
+            Self::Upstream(_) | Self::Resolve(ResolveError::Http(_)) => ErrorCode::UpstreamUnavailable,
             Self::Resolve(error) if error.is_upstream_fault() => ErrorCode::UpstreamUnavailable,
             Self::Input(_) | Self::Resolve(_) => ErrorCode::IdentityNotFound,
         }
