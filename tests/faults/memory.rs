@@ -235,7 +235,7 @@ async fn unfinished_requests_of_one_address() -> Result<()> {
     let agent = Agent::default();
     let ask = async |address: &str| {
         let request = agent.request("POST".parse()?, &format!("{}/oauth/token", process.server.address));
-        let request = request.header("x-forwarded-for", address).form(&[("grant_type", "x".repeat(30_000))]);
+        let request = request.header("x-forwarded-for", address).form(&[("grant_type", "x".repeat(60_000))]);
         anyhow::Ok(agent.send(request).await?.status)
     };
     let begun = Instant::now();
