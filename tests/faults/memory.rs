@@ -214,7 +214,7 @@ async fn hostile_requests() -> Result<()> {
     Ok(())
 }
 
-/// What one address sends and never finishes is refused to that address; others notice nothing.
+/// An address that never finishes its requests is refused; others notice nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unfinished_requests_of_one_address() -> Result<()> {
     let process = Process::start_with(&["--trusted-proxies=127.0.0.1/32"]).await?;

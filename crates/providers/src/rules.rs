@@ -13,7 +13,7 @@ pub(crate) struct Described<'a> {
     pub(crate) status: u16,
     /// The content; `None`: it cannot be read, so that no test of it passes.
     pub(crate) document: Option<&'a Document>,
-    /// What the credential of the call belongs to.
+    /// The owner of the call's credential.
     pub(crate) credential: CredentialKind,
 }
 

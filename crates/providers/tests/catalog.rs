@@ -80,7 +80,7 @@ fn a_directory_that_cannot_be_listed_is_an_error() {
     assert!(error.to_string().contains("name a readable directory"), "{error}");
 }
 
-/// What is no file, or too large for a definition, is not read.
+/// Only regular files that are short enough for a definition are read.
 #[test]
 fn only_short_files_are_read() {
     let directory = tempdir().unwrap();

@@ -41,7 +41,7 @@ struct State {
     secrets: Vec<String>,
 }
 
-/// What a user granted.
+/// A user's grant.
 #[derive(Debug, Clone)]
 struct Grant {
     user: String,
@@ -75,7 +75,7 @@ enum Kind {
 pub struct ProviderCall {
     /// Its path, with its query.
     pub target: String,
-    /// What its token belongs to: `user`, or the id of a page.
+    /// The owner of its token: `user`, or the id of a page.
     pub by: String,
 }
 

@@ -141,7 +141,7 @@ opaque_id! {
 time_prefixed_id!(UpstreamSessionId, "us_");
 
 opaque_id! {
-    /// Who we are at one issuer: a registration of ours.
+    /// A registration of ours at one issuer.
     RegistrationId
 }
 random_id!(RegistrationId, "pr_");

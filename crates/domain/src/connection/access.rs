@@ -36,7 +36,7 @@ pub struct ConnectionAccess {
     pub connection_id: UpstreamSessionId,
     /// The client.
     pub client_id: ClientId,
-    /// Who granted it.
+    /// The party that granted it.
     pub granted_by: GrantedBy,
     /// Since when.
     pub created_at: Timestamp,

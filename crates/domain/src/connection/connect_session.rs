@@ -77,7 +77,7 @@ pub struct PendingConnection {
     pub user: TenantUser,
     /// The provider.
     pub provider: String,
-    /// Who we are there.
+    /// Our registration there.
     pub registration_id: Option<RegistrationId>,
     /// The kind of connection.
     pub session_kind: SessionKind,
@@ -85,7 +85,7 @@ pub struct PendingConnection {
     pub browser_id: BrowserSessionId,
     /// The connect session that it is part of.
     pub connect_session_id: Option<ConnectSessionId>,
-    /// What the provider's code needs to complete it, in its own form.
+    /// Data that the provider's code needs to complete it, in its own form.
     pub payload: Secret,
     /// When it began.
     pub created_at: Timestamp,

@@ -39,7 +39,7 @@ pub struct Connection {
     pub head: SessionHead,
     /// Its place.
     pub slot: Slot,
-    /// Who we are at its issuer.
+    /// Our registration at its issuer.
     pub registration_id: Option<RegistrationId>,
     /// The account at the provider.
     pub identity_id: Option<IdentityId>,

@@ -5,7 +5,7 @@
 pub(crate) struct Child<'a> {
     /// The name with its quotes, as it is written; `None`: an item of a list.
     pub(crate) name: Option<&'a str>,
-    /// What stands before the value: white space, and the name with its colon.
+    /// The text before the value: white space, and the name with its colon.
     pub(crate) before: &'a str,
     /// The value.
     pub(crate) value: &'a str,

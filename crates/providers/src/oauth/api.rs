@@ -1,4 +1,4 @@
-//! What a provider's API says about an account: sent, and the answers read.
+//! Calls of a provider's API about an account, and their answers.
 
 use causeway_outbound::{HttpError, Shows};
 use tokio::time::{Instant, timeout_at};

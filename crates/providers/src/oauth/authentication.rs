@@ -14,7 +14,7 @@ use crate::request::{Draft, RequestError, set_header};
 /// The assertion type of RFC 7523 section 2.2.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// What proves in one request that we are the client.
+/// The parts of a request that authenticate us as the client.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Proof<'a> {
     /// The secret.

@@ -11,7 +11,7 @@ use crate::definition::oauth::{OauthClient, Pkce};
 use crate::fields::{FieldValues, Known};
 use crate::request::{Parameters, RequestError};
 
-/// What an authorization request is made of.
+/// Input of an authorization request.
 #[derive(Clone, Copy)]
 pub struct Authorization<'a> {
     /// The authorization endpoint.
@@ -28,9 +28,9 @@ pub struct Authorization<'a> {
     pub nonce: Option<&'a str>,
     /// The resource that the tokens are for (RFC 8707). It is unused where the provider does not take it.
     pub resource: Option<&'a str>,
-    /// What the user is asked again.
+    /// Questions that the user is asked again.
     pub ask: Ask,
-    /// What the user entered.
+    /// Values that the user entered.
     pub fields: &'a FieldValues,
 }
 
@@ -45,7 +45,7 @@ impl fmt::Debug for Authorization<'_> {
     }
 }
 
-/// What a provider asks its user although it knows them.
+/// A question that a provider asks its user although it knows them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ask {
     /// What it wants.

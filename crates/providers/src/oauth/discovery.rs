@@ -35,7 +35,7 @@ pub enum DiscoveryError {
     Keys(#[from] JwkError),
 }
 
-/// What an address was answered with.
+/// The answer to the request for a document.
 enum Found {
     Document(Document),
     Absent,

@@ -21,7 +21,7 @@ pub enum TokenError {
 }
 
 impl TokenError {
-    /// What follows from it.
+    /// The consequence.
     pub const fn meaning(&self) -> RefusalMeaning {
         match self {
             Self::Refused(refusal) => refusal.meaning,

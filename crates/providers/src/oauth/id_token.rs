@@ -43,7 +43,7 @@ pub enum IdTokenError {
     NoSubject,
 }
 
-/// What an ID token is verified against.
+/// Values that an ID token is verified against.
 #[derive(Clone, Copy)]
 pub struct IdTokenRules<'a> {
     /// The metadata of its provider.

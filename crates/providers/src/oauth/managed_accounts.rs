@@ -23,7 +23,7 @@ pub struct ManagedAccount {
     pub name: Option<String>,
     /// Its category.
     pub category: Option<String>,
-    /// What the user may do there.
+    /// Tasks of the user there.
     pub tasks: Vec<String>,
     /// Its own token; `None`: calls for it are made with the user's token.
     pub token: Option<Secret>,
@@ -180,7 +180,7 @@ fn items<'a>(
     if outer.is_some_and(|outer| outer.is_array() || outer.is_object()) { Ok(lists) } else { Err(missing) }
 }
 
-/// What a user may do: a list of texts, the same as JSON in a string, or nothing. `None` for anything else.
+/// Tasks of a user: a list of texts, the same as JSON in a string, or nothing. `None` for anything else.
 fn read_tasks(value: Option<&Value>) -> Option<Vec<String>> {
     if is_null(value) {
         return Some(Vec::new());
@@ -211,7 +211,7 @@ mod tests {
     use crate::fields::FieldValues;
     use crate::testing::{built_in, plain_client};
 
-    /// What reading one page gives: the address of the next one, and the listing.
+    /// Result of reading one page: the address of the next one, and the listing.
     fn read(client: &OauthClient, body: &Value) -> (Result<Option<String>, ApiError>, Listing) {
         read_text(client, &body.to_string())
     }
@@ -358,7 +358,7 @@ mod tests {
         assert_eq!(listing.extent, Extent::Partial(ApiError::Malformed("an account has no id")));
     }
 
-    /// What was read before the end is kept; nobody is told that the others are gone.
+    /// Accounts read before the end are kept; nobody is told that the others are gone.
     #[test]
     fn a_list_that_ends_early_is_not_all_of_it() {
         let early = Err(ApiError::Malformed("it ends early"));

@@ -8,7 +8,7 @@ use crate::definition::oauth::Discovery;
 use crate::json::Document;
 use crate::values::url_template::UrlTemplate;
 
-/// What the metadata of an authorization server says.
+/// Metadata of an authorization server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerMetadata {
     /// The issuer, as the server writes it. With an `issuer_pattern` it may have a field in place of a segment.
@@ -37,7 +37,7 @@ pub struct ServerMetadata {
     pub client_id_metadata_document_supported: bool,
 }
 
-/// What is wrong with metadata.
+/// A fault of metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum MetadataError {
     /// The issuer is another one (RFC 8414 section 3.3).

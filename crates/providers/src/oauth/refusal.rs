@@ -11,7 +11,7 @@ use crate::rules::Described;
 /// An answer that brings no token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// What follows from it.
+    /// The consequence.
     pub meaning: RefusalMeaning,
     /// The status.
     pub status: u16,
@@ -24,7 +24,7 @@ pub struct Refusal {
     pub retry_after: Option<u64>,
 }
 
-/// What follows from a refusal.
+/// The consequence of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalMeaning {
     /// The grant has ended: the user has to connect again.

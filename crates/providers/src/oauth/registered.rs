@@ -14,11 +14,11 @@ pub struct RegisteredClient<'a> {
     pub redirect_uri: &'a str,
     /// How we authenticate, where the registration says it; `None`: as the definition says.
     pub authentication: Option<ClientAuthentication>,
-    /// What we authenticate with.
+    /// Our credentials.
     pub credential: ClientCredential<'a>,
 }
 
-/// What a client authenticates with.
+/// Credentials of a client.
 #[derive(Clone, Copy, Debug)]
 pub enum ClientCredential<'a> {
     /// Nothing: a public client.

@@ -24,7 +24,7 @@ pub struct RevokedTokens<'a> {
     pub refresh_token: Option<&'a Secret>,
 }
 
-/// What a provider said to a revocation.
+/// The outcome of a revocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Revoked {
     /// Access has ended, or had ended before.

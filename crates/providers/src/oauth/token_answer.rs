@@ -18,7 +18,7 @@ use crate::fields::FieldValues;
 use crate::json::{Document, text_of};
 use crate::values::seconds::Seconds;
 
-/// What a token endpoint issued.
+/// The credentials that a token endpoint issued.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenAnswer {
     /// The user's tokens; `None`: only those of pages came.
@@ -31,7 +31,7 @@ pub struct TokenAnswer {
     pub captured: FieldValues,
     /// The ID token (OpenID Connect Core section 3.1.3.3). It is not verified yet.
     pub id_token: Option<Secret>,
-    /// What is wrong with the answer.
+    /// Faults of the answer.
     pub flaws: Vec<Flaw>,
 }
 
@@ -61,7 +61,7 @@ pub struct PageTokens {
     pub tokens: Tokens,
 }
 
-/// What is wrong with an answer that brought tokens. No value is in the text.
+/// A fault of an answer that brought tokens. No value is in the text.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Flaw {
     /// There is no access token of the user.

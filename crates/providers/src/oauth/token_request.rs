@@ -25,7 +25,7 @@ pub struct TokenContext<'a> {
     pub issuer: Option<&'a str>,
     /// The resource that the tokens are for (RFC 8707). It is unused where the provider does not take it.
     pub resource: Option<&'a str>,
-    /// What the user entered, and what was captured.
+    /// Values that the user entered or that were captured.
     pub fields: &'a FieldValues,
 }
 
@@ -40,7 +40,7 @@ pub struct CodeRedemption<'a> {
     pub scopes: &'a [String],
 }
 
-/// What a renewal is made with.
+/// Input of a renewal.
 #[derive(Clone, Copy, Debug)]
 pub struct RenewalTokens<'a> {
     /// The access token.

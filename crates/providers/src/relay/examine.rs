@@ -14,7 +14,7 @@ pub struct CallAnswer<'a> {
     pub retry_after: Option<u64>,
     /// The body, where [`needs_body`] says so and it is JSON of at most 64 KiB; `None` otherwise.
     pub body: Option<&'a [u8]>,
-    /// What the credential belongs to.
+    /// The owner of the credential.
     pub credential: CredentialKind,
 }
 
@@ -29,7 +29,7 @@ pub enum AnswerMeaning {
     ActionRequired,
     /// Calls have to wait.
     Wait {
-        /// Whose calls.
+        /// The party whose calls have to wait.
         scope: WaitScope,
         /// For how many seconds, when the provider said so.
         retry_after: Option<u64>,

@@ -25,7 +25,7 @@ pub struct CallCredential<'a> {
     pub client_id: Option<&'a str>,
     /// Behaviour of the provider that only code has, and our secret there, which it needs.
     pub extras: Option<(Extras, &'a Secret)>,
-    /// What the user entered, and what was captured.
+    /// Values that the user entered or that were captured.
     pub fields: &'a FieldValues,
 }
 

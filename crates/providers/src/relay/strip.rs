@@ -67,7 +67,7 @@ pub fn strip_header(relay: &Relay, value: &str) -> Option<String> {
     is_changed.then_some(stripped)
 }
 
-/// What is removed, as it is seen from the value that is being copied.
+/// Parts to remove, seen from the value that is being copied.
 struct Places<'a> {
     relay: &'a Relay,
     /// Names and indexes from the root to the value.

@@ -19,7 +19,7 @@ pub struct RelayTargets<'a> {
     /// The endpoints of the connection that are never called: authorization, token, refresh, exchange, revocation and
     /// introspection. Neither is what is below them.
     pub endpoints: &'a [Url],
-    /// What the user entered, and what was captured.
+    /// Values that the user entered or that were captured.
     pub fields: &'a FieldValues,
     /// The id of the managed account that the call is for.
     pub account: Option<&'a str>,

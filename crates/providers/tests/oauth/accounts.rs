@@ -1,4 +1,4 @@
-//! Whose account it is, and what it manages.
+//! The account of a connection, and the accounts that it manages.
 
 use std::time::Duration;
 

@@ -59,7 +59,7 @@ async fn what_is_absent_is_looked_for_elsewhere() {
     assert_eq!(discover(&upstream, WellKnown::OAuth).await, Err(DiscoveryError::Absent));
 }
 
-/// What may pass stops discovery: nothing is fallen back to.
+/// A failure that may pass stops discovery: nothing is fallen back to.
 #[tokio::test]
 async fn what_may_pass_stops_discovery() {
     let upstream = Upstream::empty().await;

@@ -1,4 +1,4 @@
-//! What is known about providers, and that the client does what each of them needs.
+//! Facts about providers: the client does what each of them needs.
 
 use std::collections::BTreeMap;
 

@@ -110,7 +110,7 @@ async fn the_next_secret_counts_for_codes_and_exchanges_too() {
     assert_eq!(mastodon.upstream.seen("/oauth/revoke").len(), 2);
 }
 
-/// What was issued is not lost to a member that is malformed.
+/// Issued credentials are not lost to a member that is malformed.
 #[tokio::test]
 async fn tokens_survive_malformed_answers() {
     let x = Provider::of("x").await;

@@ -288,7 +288,7 @@ fn find_user_credential_id(
     Ok(fixed!(found).get_result::<String>(scope.connection()).optional()?.map(CredentialId::new))
 }
 
-/// What a provider answered to the credential of an iteration.
+/// A provider's answer to the credential of an iteration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Renewal<'a> {
     /// The iteration that was spent: the answer becomes that of the next one.

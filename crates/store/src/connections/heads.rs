@@ -86,7 +86,7 @@ pub struct NewConnection<'a> {
     pub head: &'a SessionHead,
     /// Its place.
     pub slot: &'a Slot,
-    /// Who we are at its issuer.
+    /// Our registration at its issuer.
     pub registration_id: Option<&'a RegistrationId>,
     /// The account at the provider.
     pub identity_id: Option<&'a IdentityId>,

@@ -13,7 +13,7 @@ struct Deleted {
     key: &'static [&'static str],
     /// Tables that refer to it by columns of the same names.
     referring: &'static [&'static str],
-    /// What has to be so besides.
+    /// A further condition.
     only: &'static str,
 }
 

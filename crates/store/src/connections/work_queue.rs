@@ -1,4 +1,4 @@
-//! What is due in all tenants: `work_queue`. It holds identifiers alone, so it is not under row-level security.
+//! Work that is due in all tenants: `work_queue`. It holds identifiers alone, so it is not under row-level security.
 
 use causeway_domain::connection::{WorkItem, WorkKind};
 use causeway_types::{TenantId, Timestamp};

@@ -36,7 +36,7 @@ pub const SHARED_TABLES: [&str; 14] = [
     "work_queue",
 ];
 
-/// What PostgreSQL says about a role and the tables with a tenant.
+/// PostgreSQL's view of a role and of the tables with a tenant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Isolation {
     /// The role that the store works as.

@@ -263,7 +263,7 @@ impl Store {
         self.hold(&abandoned, added).await
     }
 
-    /// What takes statements without a transaction around them; `None` unless the connections themselves carry
+    /// The tasks and threads that take statements without a transaction around them; `None` unless the connections themselves carry
     /// the deadline.
     fn batched(&self) -> Option<&Batched> {
         match &self.inner.writer {

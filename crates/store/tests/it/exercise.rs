@@ -26,7 +26,7 @@ use serde_json::{Map, Value, json};
 
 use crate::common::{NOW, World, bearer, client, session};
 
-/// What a tenant has.
+/// Rows of a tenant.
 #[derive(Clone)]
 pub(crate) struct Owned {
     pub(crate) tenant_id: TenantId,

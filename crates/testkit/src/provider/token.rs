@@ -39,7 +39,7 @@ pub(super) async fn authorize(state: Shared, query: Query<Parameters>) -> HttpRe
     HttpResponse::SeeOther().insert_header((LOCATION, location)).finish()
 }
 
-/// What a request to the token endpoint is refused with.
+/// The refusal of a request to the token endpoint.
 type Refused = (u16, &'static str);
 
 pub(super) async fn token(req: HttpRequest, state: Shared, body: Bytes) -> HttpResponse {

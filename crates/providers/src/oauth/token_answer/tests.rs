@@ -75,7 +75,7 @@ fn a_plain_answer() {
     assert_eq!(summary(&bare), ("at", None, None, None));
 }
 
-/// What was issued is kept, whatever else is wrong.
+/// Issued credentials are kept, whatever else is wrong.
 #[test]
 fn tokens_survive_everything_around_them() {
     let client = plain_client("[lifetime]\naccess_token = \"2h\"");

@@ -100,7 +100,7 @@ impl Outcome {
     }
 }
 
-/// What has been read of the replies of an exchange.
+/// Replies of an exchange, as far as they have been read.
 #[derive(Default)]
 pub(super) struct Reading {
     /// One for each statement.
