@@ -1,12 +1,12 @@
 //! The context that every flow needs, composed once.
 
 use std::future::Future;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_atproto::AtprotoClient;
 use causeway_domain::session::ATPROTO;
-use causeway_jose::{DpopNonces, JoseError};
+use causeway_jose::DpopNonces;
 use causeway_outbound::budget::Budgets;
 use causeway_outbound::{HttpClient, OutboundStats};
 use causeway_store::Store;
@@ -39,11 +39,14 @@ use crate::operations::stats::Stats;
 use crate::operations::trace;
 use crate::parts::CtxParts;
 use crate::resource::proof_replay::RecentProofs;
+use crate::ring::RingInUse;
 use crate::upstream::atproto::adapter::Atproto;
 use crate::upstream::atproto::handles::HandleChecks;
 use crate::upstream::atproto::profile::UpstreamProfile;
 use crate::upstream::keeper::RENEWAL_TIMEOUT;
 use crate::upstream::keeper::single_flight::SingleFlight;
+use crate::upstream::oauth2;
+use crate::upstream::oauth2::registrations::Registrations;
 use crate::upstream::registry::Upstreams;
 use crate::upstream::traits::Upstream;
 
@@ -65,7 +68,7 @@ struct Inner {
     clients: ClientCache,
     client_keys: ClientKeys,
     client_documents: ClientDocuments,
-    keys: RwLock<RingKeys>,
+    ring: RingInUse,
     fetch_turns: FetchTurns,
     parsing: Semaphore,
     recent_proofs: RecentProofs,
@@ -85,21 +88,6 @@ struct Inner {
     tasks: TaskTracker,
 }
 
-/// The key ring, and what is derived from it. Both are replaced together.
-#[derive(Debug)]
-struct RingKeys {
-    ring: Arc<EncryptionKeyRing>,
-    nonces: Result<Arc<DpopNonces>, JoseError>,
-}
-
-impl RingKeys {
-    fn of(ring: Arc<EncryptionKeyRing>) -> Self {
-        let keys = ring.derive_keys("causeway dpop nonce").map_err(|_| JoseError::Crypto("derive a key"));
-        let nonces = keys.and_then(|keys| DpopNonces::new(&keys)).map(Arc::new);
-        Self { ring, nonces }
-    }
-}
-
 impl Ctx {
     /// Composes a context. The runtime that this is called on carries the work that outlives requests.
     ///
@@ -112,7 +100,7 @@ impl Ctx {
             parts.resource_scopes.clone(),
         ));
         let limits = Limits::new(parts.limits);
-        let keys = RwLock::new(RingKeys::of(Arc::clone(&parts.ring)));
+        let ring = RingInUse::new(Arc::clone(&parts.ring));
         let node = Node::new(&*parts.rng);
         let atproto: Arc<dyn Upstream> = Arc::new(Atproto {
             client: parts.atproto.clone(),
@@ -122,8 +110,10 @@ impl Ctx {
             rng: Arc::clone(&parts.rng),
             complaints: Complaints::default(),
         });
+        let registrations = Registrations::new(parts.store.clone(), ring.clone());
+        let providers = oauth2::providers(&parts, &registrations);
         let others = parts.upstreams.iter().cloned();
-        let upstreams = Upstreams::new(others.chain([(ATPROTO.to_owned(), atproto)]));
+        let upstreams = Upstreams::new(providers.chain(others).chain([(ATPROTO.to_owned(), atproto)]));
         Self(Arc::new(Inner {
             parts,
             tenant: TenantId::default_tenant(),
@@ -131,7 +121,7 @@ impl Ctx {
             clients: ClientCache::default(),
             client_keys: ClientKeys::default(),
             client_documents: ClientDocuments::default(),
-            keys,
+            ring,
             fetch_turns: FetchTurns::default(),
             parsing: Semaphore::new(PARSING),
             recent_proofs: RecentProofs::default(),
@@ -280,16 +270,12 @@ impl Ctx {
     }
 
     pub(crate) fn ring(&self) -> Arc<EncryptionKeyRing> {
-        Arc::clone(&self.keys().ring)
+        self.0.ring.ring()
     }
 
     /// Replaces the key ring in use. The new one has to decrypt whatever the old one encrypted.
     pub fn replace_ring(&self, ring: Arc<EncryptionKeyRing>) {
-        *self.0.keys.write().unwrap_or_else(PoisonError::into_inner) = RingKeys::of(ring);
-    }
-
-    fn keys(&self) -> RwLockReadGuard<'_, RingKeys> {
-        self.0.keys.read().unwrap_or_else(PoisonError::into_inner)
+        self.0.ring.replace(ring);
     }
 
     /// The streams of events.
@@ -387,7 +373,7 @@ impl Ctx {
 
     /// The nonces of this deployment: every process with the same key ring has the same.
     pub(crate) fn nonces(&self) -> Result<Arc<DpopNonces>, Internal> {
-        self.keys().nonces.clone().map_err(Internal::Jose)
+        self.0.ring.nonces()
     }
 
     pub(crate) fn single_flight(&self) -> &SingleFlight {

@@ -14,12 +14,14 @@
 pub mod account;
 pub mod authorization;
 pub mod client;
+pub mod connection;
 mod ctx;
 mod error;
 pub mod logout;
 pub mod operations;
 mod parts;
 pub mod resource;
+mod ring;
 pub mod token;
 pub mod upstream;
 

@@ -7,6 +7,7 @@ use causeway_atproto::AtprotoClient;
 use causeway_domain::Clock;
 use causeway_domain::resource::ResourceScopes;
 use causeway_outbound::HttpClient;
+use causeway_providers::Catalog;
 use causeway_store::Store;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::sessions::History;
@@ -36,7 +37,9 @@ pub struct CtxParts {
     pub issuer: String,
     /// Our client identity at authorization servers.
     pub profile: Arc<UpstreamProfile>,
-    /// The providers besides AT Protocol servers that sessions are kept at, by name.
+    /// The definitions of providers.
+    pub providers: Catalog,
+    /// Further kinds of providers that sessions are kept at, by name.
     pub upstreams: Vec<(String, Arc<dyn Upstream>)>,
     /// How long a provider may take to renew credentials: [`RENEWAL_TIMEOUT`](crate::upstream::keeper::RENEWAL_TIMEOUT) at
     /// most.

@@ -251,6 +251,7 @@ pub(crate) async fn context(
         rng: random,
         issuer,
         profile: Arc::new(profile),
+        providers: providers(config)?,
         upstreams: Vec::new(),
         renewal_timeout: RENEWAL_TIMEOUT,
         max_scope,

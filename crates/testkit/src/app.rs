@@ -17,6 +17,7 @@ use causeway_flow::upstream::keeper::RENEWAL_TIMEOUT;
 use causeway_flow::upstream::traits::Upstream;
 use causeway_flow::{Ctx, CtxParts, UpstreamClient, UpstreamProfile};
 use causeway_outbound::{HttpClient, HttpConfig};
+use causeway_providers::Catalog;
 use causeway_store::Store;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::sessions::History;
@@ -163,6 +164,7 @@ impl TestApp {
             rng: random,
             issuer: issuer.clone(),
             profile: Arc::new(UpstreamProfile::loopback(&issuer)),
+            providers: Catalog::default(),
             upstreams: vec![(BEARER.to_owned(), upstream)],
             renewal_timeout: RENEWAL_TIMEOUT,
             max_scope: scope,

@@ -112,6 +112,17 @@ impl SessionHead {
         }
     }
 
+    /// The account at any other provider.
+    ///
+    /// # Errors
+    /// [`OtherKind`]: the session is at an AT Protocol server.
+    pub const fn other(&self) -> Result<&OtherBinding, OtherKind> {
+        match &self.binding {
+            Binding::Other(other) => Ok(other),
+            Binding::Atproto(_) => Err(OtherKind),
+        }
+    }
+
     /// When it ends unless it is used before; `None`: it has no idle end.
     pub fn idle_end(&self) -> Option<Timestamp> {
         self.kind.idle_seconds().map(|seconds| self.last_used_at.plus(seconds))
@@ -192,6 +203,8 @@ mod tests {
         assert_eq!((ours.provider(), ours.subject()), (ATPROTO, "did:web:alice.example.com"));
         assert_eq!((other.provider(), other.subject()), ("elsewhere", "17"));
         assert_eq!((ours.atproto(), other.atproto()), (Ok(&atproto()), Err(OtherKind)));
+        assert_eq!(other.other().map(|other| &*other.subject), Ok("17"));
+        assert_eq!(ours.other(), Err(OtherKind));
         assert_eq!(ours.credential_kind(), CredentialKind::User);
     }
 

@@ -1,27 +1,29 @@
 //! The providers that this server keeps sessions at.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use causeway_domain::session::SessionHead;
 
 use crate::upstream::session::error::NotConfigured;
 use crate::upstream::traits::Upstream;
 
-/// The implementations, by the provider's name.
+/// The implementations, by the provider's name. They are replaced together when definitions are read again.
 #[derive(Debug)]
-pub(crate) struct Upstreams(HashMap<String, Arc<dyn Upstream>>);
+pub(crate) struct Upstreams(RwLock<Arc<Implementations>>);
+
+type Implementations = HashMap<String, Arc<dyn Upstream>>;
 
 impl Upstreams {
     pub(crate) fn new(providers: impl IntoIterator<Item = (String, Arc<dyn Upstream>)>) -> Self {
-        Self(providers.into_iter().collect())
+        Self(RwLock::new(Arc::new(providers.into_iter().collect())))
     }
 
     /// The implementation for a session.
     ///
     /// # Errors
     /// [`NotConfigured`].
-    pub(crate) fn of(&self, head: &SessionHead) -> Result<&dyn Upstream, NotConfigured> {
+    pub(crate) fn of(&self, head: &SessionHead) -> Result<Arc<dyn Upstream>, NotConfigured> {
         self.named(head.provider())
     }
 
@@ -29,7 +31,8 @@ impl Upstreams {
     ///
     /// # Errors
     /// [`NotConfigured`].
-    pub(crate) fn named(&self, provider: &str) -> Result<&dyn Upstream, NotConfigured> {
-        self.0.get(provider).map(|upstream| &**upstream).ok_or_else(|| NotConfigured(provider.to_owned()))
+    pub(crate) fn named(&self, provider: &str) -> Result<Arc<dyn Upstream>, NotConfigured> {
+        let providers = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        providers.get(provider).cloned().ok_or_else(|| NotConfigured(provider.to_owned()))
     }
 }

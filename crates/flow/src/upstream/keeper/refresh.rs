@@ -109,7 +109,7 @@ async fn refresh_leased(
         Evaluation::Moved(head) => Ok(head),
         Evaluation::Same(head) => {
             let upstream = ctx.upstreams().of(&head)?;
-            RefreshAttempt { ctx, upstream, head, lease, reason }.run().await
+            RefreshAttempt { ctx, upstream: &*upstream, head, lease, reason }.run().await
         }
     }
 }

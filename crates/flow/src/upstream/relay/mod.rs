@@ -59,7 +59,7 @@ pub async fn call(
     let upstream = ctx.upstreams().of(&found.head)?;
     let Permit { strip, may_be_page } = upstream.permit(scope, &found.credentials, &mut request)?;
     let live = keeper::freshen(ctx, found).await?;
-    let exchange = Exchange { http: ctx.outbound(), upstream, live: &live };
+    let exchange = Exchange { http: ctx.outbound(), upstream: &*upstream, live: &live };
     let answer = match exchange.send(&mut request).await {
         Ok(answer) => answer,
         Err(error) => match upstream.second_chance(&live, &error).await {

@@ -1,0 +1,72 @@
+//! Providers of the kinds `oauth2` and `oidc`: what their [definitions](causeway_providers) say, for the keeper, the relay
+//! and the verbs that connect.
+
+pub(crate) mod binding;
+mod call;
+mod connect;
+pub(crate) mod kept;
+pub(crate) mod registrations;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use causeway_domain::Clock;
+use causeway_providers::oauth::ProviderClient;
+use causeway_providers::{Definition, Kind, Provider};
+use causeway_types::Rng;
+
+use self::registrations::Registrations;
+use crate::parts::CtxParts;
+use crate::upstream::traits::Upstream;
+
+/// How long a provider may take to answer one request.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A provider of the kind `oauth2` or `oidc`.
+#[derive(Debug)]
+pub(crate) struct OauthProvider {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its definition.
+    pub(crate) definition: Definition,
+    /// The client for its endpoints and its API.
+    pub(crate) client: ProviderClient,
+    /// Our registrations.
+    pub(crate) registrations: Registrations,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<dyn Rng>,
+}
+
+impl OauthProvider {
+    /// The definition's part for OAuth.
+    pub(crate) fn oauth(&self) -> Option<&causeway_providers::OauthClient> {
+        self.definition.kind.oauth()
+    }
+}
+
+/// The implementations of the catalog's providers of these kinds, by name.
+pub(crate) fn providers(
+    parts: &CtxParts,
+    registrations: &Registrations,
+) -> impl Iterator<Item = (String, Arc<dyn Upstream>)> {
+    let client = ProviderClient::new(
+        parts.outbound.clone(),
+        Arc::clone(&parts.clock),
+        Arc::clone(&parts.rng),
+        DEADLINE,
+    );
+    let of = |provider: &Provider| -> Option<(String, Arc<dyn Upstream>)> {
+        let (Kind::Oauth2(_) | Kind::Oidc(_)) = &provider.definition.kind else { return None };
+        let name = provider.name.as_str().to_owned();
+        let kept = OauthProvider {
+            name: name.clone(),
+            definition: provider.definition.clone(),
+            client: client.clone(),
+            registrations: registrations.clone(),
+            clock: Arc::clone(&parts.clock),
+            rng: Arc::clone(&parts.rng),
+        };
+        Some((name, Arc::new(kept)))
+    };
+    parts.providers.iter().filter_map(of).collect::<Vec<_>>().into_iter()
+}
