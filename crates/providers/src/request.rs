@@ -72,6 +72,8 @@ pub(crate) struct Draft {
     pub(crate) headers: HeaderMap,
     pub(crate) body: RequestBody,
     pub(crate) parameters: Parameters,
+    /// A body in JSON whose members are no texts; it is instead of the parameters.
+    pub(crate) json: Option<Map<String, Value>>,
 }
 
 /// Parameters of a request, in their order. Their values are wiped when they are dropped.
@@ -125,7 +127,7 @@ impl Parameters {
 
 impl Draft {
     pub(crate) fn new(method: Method, url: Url, body: RequestBody) -> Self {
-        Self { method, url, headers: HeaderMap::new(), body, parameters: Parameters::default() }
+        Self { method, url, headers: HeaderMap::new(), body, parameters: Parameters::default(), json: None }
     }
 
     /// Sets the headers of a definition.
@@ -152,7 +154,13 @@ impl Draft {
                 (None, None)
             }
             RequestBody::Form => (Some("application/x-www-form-urlencoded"), Some(self.parameters.form())),
-            RequestBody::Json => (Some("application/json"), Some(self.parameters.json())),
+            RequestBody::Json => {
+                let body = self.json.take().map_or_else(
+                    || self.parameters.json(),
+                    |members| Bytes::from(Value::Object(members).to_string()),
+                );
+                (Some("application/json"), Some(body))
+            }
         };
         if let Some(media_type) = media_type {
             self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));

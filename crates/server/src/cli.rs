@@ -67,6 +67,12 @@ pub(crate) enum Command {
     },
     /// Check this deployment and report what to fix
     Doctor,
+    /// Run a provider on this machine with one user, to try connections to the provider demo without an account anywhere
+    DemoUpstream {
+        /// The address to bind, on this machine; the definition demo is for the default
+        #[arg(long, default_value = crate::demo_upstream::ADDRESS, value_name = "ADDRESS")]
+        listen: std::net::SocketAddr,
+    },
     /// Print the OpenAPI document that is served at /openapi.json
     Openapi,
     /// Show or check the configuration
