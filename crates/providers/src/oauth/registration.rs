@@ -121,7 +121,8 @@ impl ClientToRegister<'_> {
                 if !scope.is_empty() {
                     metadata.push(("scope", Value::from(scope)));
                 }
-                draft.json = Some(metadata.into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
+                draft.json =
+                    Some(metadata.into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
                 draft.finish()
             }
             RegistrationForm::Instance => {
@@ -193,7 +194,15 @@ mod tests {
         scopes: &'a [String],
     ) -> ClientToRegister<'a> {
         let redirect_uri = "https://us.example/connect/callback/r1";
-        ClientToRegister { endpoint, form, name: "Us", uri: "https://us.example", redirect_uri, scopes, methods }
+        ClientToRegister {
+            endpoint,
+            form,
+            name: "Us",
+            uri: "https://us.example",
+            redirect_uri,
+            scopes,
+            methods,
+        }
     }
 
     fn body_of(request: &ProviderRequest) -> String {
@@ -202,7 +211,8 @@ mod tests {
 
     #[test]
     fn client_metadata_in_json() {
-        let (endpoint, scopes) = (Url::parse("https://as.example/register").unwrap(), ["a".to_owned(), "b".to_owned()]);
+        let (endpoint, scopes) =
+            (Url::parse("https://as.example/register").unwrap(), ["a".to_owned(), "b".to_owned()]);
         let request = client(&endpoint, RegistrationForm::Metadata, None, &scopes).request();
         let body: Value = serde_json::from_str(&body_of(&request)).unwrap();
         assert_eq!(request.headers["content-type"], "application/json");
@@ -226,7 +236,8 @@ mod tests {
 
     #[test]
     fn an_app_of_an_instance() {
-        let (endpoint, scopes) = (Url::parse("https://social.example/api/v1/apps").unwrap(), ["read".to_owned()]);
+        let (endpoint, scopes) =
+            (Url::parse("https://social.example/api/v1/apps").unwrap(), ["read".to_owned()]);
         let request = client(&endpoint, RegistrationForm::Instance, None, &scopes).request();
         assert_eq!(
             body_of(&request),

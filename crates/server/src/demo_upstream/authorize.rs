@@ -54,11 +54,18 @@ pub(super) async fn ask(demo: Data<Demo>, request: Query<Request>) -> HttpRespon
     HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
         .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header((CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"))
+        .insert_header((
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+        ))
         .body(page)
 }
 
-pub(super) async fn decide(demo: Data<Demo>, request: Query<Request>, decision: Form<Decision>) -> HttpResponse {
+pub(super) async fn decide(
+    demo: Data<Demo>,
+    request: Query<Request>,
+    decision: Form<Decision>,
+) -> HttpResponse {
     let request = request.into_inner();
     let mut grants = demo.grants();
     if grants.client(&request.client_id, &request.redirect_uri).is_none() {
@@ -97,9 +104,16 @@ impl Request {
 }
 
 fn unknown_client() -> HttpResponse {
-    oauth_error("invalid_client", "no client with this client_id and redirect_uri has registered since the start")
+    oauth_error(
+        "invalid_client",
+        "no client with this client_id and redirect_uri has registered since the start",
+    )
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\'', "&#39;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('\'', "&#39;")
+        .replace('"', "&quot;")
 }

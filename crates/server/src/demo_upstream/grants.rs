@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use causeway_domain::{Clock as _, SystemClock};
-use causeway_types::{Rng as _, SystemRng, Timestamp};
+use causeway_types::{Rng, SystemRng, Timestamp};
 
 /// Entries of each list at most.
 const MOST: usize = 1000;
@@ -88,7 +88,7 @@ pub(super) struct Issued {
 impl Grants {
     /// Registers a client.
     pub(super) fn register(&mut self, name: String, redirect_uris: Vec<String>) -> RegisteredClient {
-        let client_id = format!("demo-{}", SystemRng.base64url::<9>());
+        let client_id = format!("demo-{}", random::<9>());
         let client = RegisteredClient { client_id, name, redirect_uris };
         self.clients.add(client.clone());
         client
@@ -101,8 +101,14 @@ impl Grants {
     }
 
     /// Makes a code, which works once.
-    pub(super) fn authorize(&mut self, client_id: &str, redirect_uri: &str, challenge: &str, scope: &str) -> String {
-        let code = SystemRng.base64url::<24>();
+    pub(super) fn authorize(
+        &mut self,
+        client_id: &str,
+        redirect_uri: &str,
+        challenge: &str,
+        scope: &str,
+    ) -> String {
+        let code = random::<24>();
         self.codes.add(Code {
             code: code.clone(),
             client_id: client_id.to_owned(),
@@ -115,7 +121,13 @@ impl Grants {
     }
 
     /// Redeems a code whose PKCE verifier has this challenge.
-    pub(super) fn redeem(&mut self, code: &str, client_id: &str, redirect_uri: &str, challenge: &str) -> Option<Issued> {
+    pub(super) fn redeem(
+        &mut self,
+        code: &str,
+        client_id: &str,
+        redirect_uri: &str,
+        challenge: &str,
+    ) -> Option<Issued> {
         let at = self.codes.0.iter().position(|known| known.code == code)?;
         let known = self.codes.0.remove(at)?;
         let is_right = known.client_id == client_id
@@ -147,7 +159,8 @@ impl Grants {
 
     /// Ends the grant of a token.
     pub(super) fn revoke(&mut self, token: &str) {
-        if let Some(grant) = self.tokens.0.iter().find(|known| known.token == token).map(|known| known.grant) {
+        if let Some(grant) = self.tokens.0.iter().find(|known| known.token == token).map(|known| known.grant)
+        {
             self.end(grant);
         }
     }
@@ -175,11 +188,8 @@ impl Grants {
     }
 
     fn issue(&mut self, grant: u64, scope: String) -> Issued {
-        let issued = Issued {
-            access_token: SystemRng.base64url::<24>(),
-            refresh_token: SystemRng.base64url::<24>(),
-            scope: scope.clone(),
-        };
+        let issued =
+            Issued { access_token: random::<24>(), refresh_token: random::<24>(), scope: scope.clone() };
         let ends_at = SystemClock.now().plus(ACCESS_SECONDS);
         let (access, refresh) = (issued.access_token.clone(), issued.refresh_token.clone());
         self.tokens.add(Token { token: access, grant, scope: scope.clone(), kind: Kind::Access { ends_at } });
@@ -190,6 +200,12 @@ impl Grants {
     fn end(&mut self, grant: u64) {
         self.tokens.0.retain(|known| known.grant != grant);
     }
+}
+
+/// A random text of so many bytes.
+fn random<const BYTES: usize>() -> String {
+    let rng: &dyn Rng = &SystemRng;
+    rng.base64url::<BYTES>()
 }
 
 #[cfg(test)]
@@ -222,7 +238,9 @@ mod tests {
         let mut grants = Grants::default();
         let first = authorized(&mut grants);
         let second = grants.refresh(&first.refresh_token).unwrap();
-        assert!(grants.allows(&second.access_token, "posts") && !grants.allows(&second.access_token, "other"));
+        assert!(
+            grants.allows(&second.access_token, "posts") && !grants.allows(&second.access_token, "other")
+        );
         assert!(grants.refresh(&first.refresh_token).is_none());
         assert!(!grants.allows(&second.access_token, "posts"));
         assert!(grants.refresh(&second.refresh_token).is_none());

@@ -39,7 +39,10 @@ impl Demo {
 
 /// Serves the provider until the process ends.
 pub(crate) async fn run(listen: SocketAddr) -> anyhow::Result<()> {
-    ensure!(listen.ip().is_loopback(), "the demo provider is for this machine only: listen on a loopback address");
+    ensure!(
+        listen.ip().is_loopback(),
+        "the demo provider is for this machine only: listen on a loopback address"
+    );
     let listener = TcpListener::bind(listen).with_context(|| format!("listening on {listen}"))?;
     let origin = format!("http://{}", listener.local_addr()?);
     let demo = Data::new(Demo { origin: origin.clone(), grants: Mutex::default() });
