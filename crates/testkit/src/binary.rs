@@ -8,6 +8,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// How long a command may take.
+const RUN_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A running `causeway serve`. It is killed when it is dropped.
 #[derive(Debug)]
@@ -50,12 +54,14 @@ impl Causeway {
         command
     }
 
-    /// Runs it to completion.
+    /// Runs it to completion, which takes a command less than a minute: a server that was to be refused would run for
+    /// ever.
     ///
     /// # Errors
-    /// When it cannot be run.
+    /// When it cannot be run, or does not end.
     pub async fn run(directory: &Path, arguments: &[&str]) -> Result<std::process::Output> {
-        Ok(Self::command(directory)?.args(arguments).output().await?)
+        let ended = Self::command(directory)?.kill_on_drop(true).args(arguments).output();
+        Ok(timeout(RUN_TIMEOUT, ended).await.with_context(|| format!("{arguments:?} does not end"))??)
     }
 
     /// Starts the server in `directory` and waits until it reports that it is running. The log is at TRACE.
