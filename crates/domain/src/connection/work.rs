@@ -11,6 +11,8 @@ pub enum WorkKind {
     Revoke,
     /// Tell the client that only the user can renew a connection that ends soon.
     Expiring,
+    /// Give back what a provider issued for an authorization that was not completed.
+    GiveBack,
     /// Erase what belongs to a deleted tenant or user, step by step.
     Erase,
 }
@@ -22,6 +24,7 @@ impl WorkKind {
             Self::Refresh => "refresh",
             Self::Revoke => "revoke",
             Self::Expiring => "expiring",
+            Self::GiveBack => "give_back",
             Self::Erase => "erase",
         }
     }

@@ -16,6 +16,7 @@ pub mod identities;
 pub mod managed_accounts;
 pub(crate) mod payload;
 pub mod pending;
+pub mod reconnect;
 pub mod registrations;
 pub mod sweep;
 pub mod tenants;

@@ -8,5 +8,5 @@ pub mod sign_in;
 
 mod new_session;
 
-pub use self::failure::{ConnectFailure, SignInError, SignInTrouble};
+pub use self::failure::{AskAgain, ConnectFailure, SignInError, SignInTrouble};
 pub use self::required::Required;
