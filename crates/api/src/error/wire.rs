@@ -288,16 +288,16 @@ fn resources(book: &mut Book) {
         Invalid, OtherResource("https://x.example".to_owned()), NoUser, NoClient, Bound, Unbound, OtherKey,
         Proof(ProofError::Nonce { fresh: "NONCE".to_owned() }), Internal(inside()),
     });
+    every!(book, json, SessionError {
+        ReauthRequired { sign_in_url: None }, Unavailable { retry_after: 7 }, Busy { retry_after: 1 }, Ended,
+        NotConfigured(causeway_flow::upstream::session::NotConfigured("elsewhere".to_owned())), Internal(inside()),
+    });
     book.section("Clients in tenants");
     book.add("no credentials", "", &json(ApiError::no_client()));
     every!(book, json, OwnAuthError {
         Request(RequestAuthError::Client(ClientAuthError::WrongSecret)), PublicClient, Replayed(Replayed::Proof), Internal(inside()),
     });
     every!(book, json, TenantError { Unnamed, NotFound, Internal(inside()) });
-    every!(book, json, SessionError {
-        ReauthRequired { sign_in_url: None }, Unavailable { retry_after: 7 }, Busy { retry_after: 1 }, Ended,
-        NotConfigured(causeway_flow::upstream::session::NotConfigured("elsewhere".to_owned())), Internal(inside()),
-    });
     book.section("Calls to the provider");
     every!(book, |error: RelayError| json(ApiError::relay(error, TokenType::Bearer)), RelayError {
         TokenScope { scope: "repo:app.bsky.feed.post?action=create".to_owned() },
