@@ -6,6 +6,9 @@ mod call;
 mod connect;
 pub(crate) mod kept;
 pub(crate) mod registrations;
+mod revoke;
+mod sealed;
+mod servers;
 
 use std::sync::Arc;
 use std::time::Duration;
