@@ -19,6 +19,10 @@ use causeway_flow::client::authentication::ClientAuthError;
 use causeway_flow::client::document_fetch::DocumentTrouble;
 use causeway_flow::client::registration::RegistrationError;
 use causeway_flow::client::registration::create::RegisterError;
+use causeway_flow::connection::begin::BeginError;
+use causeway_flow::connection::complete::CompleteError;
+use causeway_flow::connection::confirm::ConfirmError;
+use causeway_flow::connection::connect_session::ConnectSessionError;
 use causeway_flow::connection::tenant_client::TenantError;
 use causeway_flow::logout::rp_initiated::LogoutError;
 use causeway_flow::operations::events::ListenError;
@@ -26,11 +30,12 @@ use causeway_flow::resource::access::AccessError;
 use causeway_flow::resource::dpop::ProofError;
 use causeway_flow::token::introspect::IntrospectError;
 use causeway_flow::token::revoke::RevokeError;
-use causeway_flow::upstream::connect::SignInError;
 use causeway_flow::upstream::connect::callback::CallbackError;
+use causeway_flow::upstream::connect::{AskAgain, ConnectFailure, Required, SignInError};
 use causeway_flow::upstream::export::ExportError;
 use causeway_flow::upstream::relay::{RelayError, Resend, UploadError};
 use causeway_flow::upstream::session::SessionError;
+use causeway_flow::upstream::traits::OfferError;
 use causeway_flow::{
     ClientCredentialsRefusal, CodeRefusal, DeviceRefusal, ExchangeRefusal, Internal, RefreshRefusal,
     TokenError, TokenRefusal,
@@ -214,7 +219,8 @@ fn authorization(book: &mut Book) {
     };
     every!(book, sign_in, SignInError {
         Input(IdentityError::Empty), Resolve(ResolveError::HandleNotFound),
-        Upstream(causeway_atproto::UpstreamTokenError::Malformed("x")), Gone, Internal(inside()),
+        Upstream(causeway_atproto::UpstreamTokenError::Malformed("x")), Provider(ConnectFailure::Unavailable), Gone,
+        Internal(inside()),
     });
     every!(book, |error: ResolveError| sign_in(SignInError::Resolve(error)), ResolveError {
         HandleNotFound, HandleAmbiguous, HandleMismatch, DidNotFound, DidDeactivated, DidTooLong, DidDocument("x"), NoPds,
@@ -313,6 +319,26 @@ fn resources(book: &mut Book) {
     });
     every!(book, json, ListenError {
         PublicClient, NotSubscribed, Crowded, Replayed(Replayed::Assertion), Internal(inside()),
+    });
+    book.section("Connect sessions");
+    every!(book, json, ConnectSessionError {
+        UserId, Providers, NotEntitled("elsewhere".to_owned()), NoBackground,
+        Offer { provider: "elsewhere".to_owned(), error: OfferError::NotOffered }, ReturnUri, NoReturnUri,
+        Value("state must have 2048 bytes at most, and no control characters"), NoConnection, NotFound, Internal(inside()),
+    });
+    let offer = |error: OfferError| json(ConnectSessionError::Offer { provider: "elsewhere".to_owned(), error });
+    every!(book, offer, OfferError {
+        NotOffered, Unknown("x\"é".to_owned()), Missing("host".to_owned()),
+        Value { name: "host".to_owned(), expected: "a host, such as example.com".to_owned() },
+    });
+    every!(book, json, ConfirmError { UserId, Code, Internal(inside()) });
+    every!(book, page, BeginError { Gone, NotChosen, Provider(ConnectFailure::Unavailable), Internal(inside()) });
+    every!(book, page, CompleteError { State, Internal(inside()) });
+    let failure = |failure: ConnectFailure| page(PageError::not_connected(&failure));
+    every!(book, failure, ConnectFailure {
+        Issuer, Declined, Refused, OtherAccount, ForeignAccount, LongDid, Malformed, Unavailable, Overtaken,
+        Required(Required::Login), ScopeMissing, AccountMismatch, NoRefreshToken, Misconfigured,
+        AskAgain(AskAgain::ForceReauth),
     });
     book.section("Anywhere");
     book.add("a limit", "", &[json(TOO_MANY), page(TOO_MANY)].concat());

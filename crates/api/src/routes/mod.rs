@@ -5,6 +5,8 @@ pub(crate) mod admin;
 mod authorize;
 mod callback;
 mod client_documents;
+mod connect;
+mod connect_sessions;
 mod consent;
 mod device;
 mod events;
@@ -58,6 +60,8 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
                 .route(post().to(sessions::find)),
         )
         .service(api("/api/events", "GET, POST").route(get().to(events::get)).route(post().to(events::post)))
+        .service(api("/api/connect-sessions", "POST").route(post().to(connect_sessions::create)))
+        .service(api("/api/connections/confirm", "POST").route(post().to(connect_sessions::confirm)))
         .service(api("/graphql", "POST").route(post().to(graphql::post)).wrap(cors()));
     with_path_parameters(config);
     config.default_service(web::to(not_found));
@@ -138,6 +142,22 @@ fn with_path_parameters(config: &mut ServiceConfig) {
             api("/api/sessions/{session_id}", "GET, POST")
                 .route(get().to(sessions::show))
                 .route(post().to(sessions::show)),
+        )
+        .service(
+            api("/api/connect-sessions/{connect_session_id}", "GET").route(get().to(connect_sessions::show)),
+        )
+        .service(
+            api("/connect/{token}", "GET, POST")
+                .route(get().to(connect::get).wrap(from_fn(at_issuer)))
+                .route(post().to(connect::post)),
+        )
+        .service(
+            api("/connect/callback/{registration_id}", "GET")
+                .route(get().to(connect::registration_callback).wrap(from_fn(at_issuer))),
+        )
+        .service(
+            api("/connect/{provider}/callback", "GET")
+                .route(get().to(connect::provider_callback).wrap(from_fn(at_issuer))),
         )
         .service(api("/api/sessions/{session_id}/dpop-proof", "POST").route(post().to(sessions::dpop_proof)))
         .service(

@@ -11,6 +11,9 @@ use crate::bodies::admin::{
     AdminAuditEvents, AdminClients, AdminKeys, AdminMadeKey, AdminNewKey, AdminRevoked, AdminSecret,
     AdminSessions, AdminWhose,
 };
+use crate::bodies::connect::{
+    ConfirmRequest, ConfirmedConnection, ConnectSessionRequest, NewConnectSession, ShownConnectSession,
+};
 use crate::bodies::oauth::{DeviceAnswer, ErrorBody, PushedAnswer, RegisteredClient, TokenAnswer};
 use crate::bodies::session::{ExportedSession, FoundSession, Session, SessionProof, SignInPrompt};
 use crate::graphql::GraphQlRequest;
@@ -32,6 +35,9 @@ pub(super) fn all() -> Map<String, Value> {
         .add::<FoundSession<'_>>()
         .add::<ExportedSession<'_>>()
         .add::<SessionProof<'_>>()
+        .add::<NewConnectSession<'_>>()
+        .add::<ShownConnectSession<'_>>()
+        .add::<ConfirmedConnection<'_>>()
         .add::<AdminClients<'_>>()
         .add::<AdminSecret<'_>>()
         .add::<AdminSessions<'_>>()
@@ -40,7 +46,12 @@ pub(super) fn all() -> Map<String, Value> {
         .add::<AdminMadeKey<'_>>()
         .add::<AdminAuditEvents<'_>>();
     let mut requests = Definitions::new(SchemaSettings::draft2020_12().for_deserialize());
-    requests.add::<AdminWhose>().add::<AdminNewKey>().add::<GraphQlRequest>();
+    requests
+        .add::<AdminWhose>()
+        .add::<AdminNewKey>()
+        .add::<GraphQlRequest>()
+        .add::<ConnectSessionRequest>()
+        .add::<ConfirmRequest>();
     let mut all = answers.0.take_definitions(true);
     all.append(&mut requests.0.take_definitions(true));
     all

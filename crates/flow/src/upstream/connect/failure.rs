@@ -105,7 +105,7 @@ pub enum SignInTrouble {
 }
 
 /// Why a sign-in failed; sent to the client as an error.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum ConnectFailure {
     /// The answer is another server's.
     #[error("the response came from another authorization server than the request was sent to")]

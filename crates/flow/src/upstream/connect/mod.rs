@@ -3,6 +3,7 @@
 
 pub mod callback;
 pub(crate) mod failure;
+pub(crate) mod kept_answer;
 pub(crate) mod required;
 pub mod sign_in;
 

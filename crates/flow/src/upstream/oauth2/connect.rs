@@ -94,6 +94,10 @@ impl Connected for OauthProvider {
         })
     }
 
+    fn is_second(&self, pending: &Pending) -> bool {
+        authorizing_of(pending).is_ok_and(|authorizing| authorizing.is_second)
+    }
+
     async fn redeem(&self, completion: &Completion<'_>) -> Result<Redeemed, ConnectError> {
         let client = self.client_definition()?;
         let authorizing = authorizing_of(completion.pending)?;

@@ -6,16 +6,22 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use causeway_domain::Clock;
-use causeway_domain::connection::{Registration, RegistrationOrigin, RegistrationState};
-use causeway_providers::oauth::{ClientCredential, RegisteredClient, RegistrationIssuer};
+use causeway_domain::connection::{LastError, Registration, RegistrationOrigin, RegistrationState};
+use causeway_domain::session::SessionHead;
+use causeway_providers::oauth::{ClientCredential, RegisteredClient, RegistrationIssuer, SecretInUse};
 use causeway_providers::{Catalog, ClientAuthentication, Definition};
 use causeway_store::Store;
-use causeway_store::connections::registrations;
+use causeway_store::connections::{heads, reconnect, registrations};
 use causeway_types::{RegistrationId, Rng, TenantId, TokenEndpointAuthMethod};
 
 use crate::error::Internal;
 use crate::parts::{ConfiguredRegistration, ConfiguredRegistrations, CtxParts};
 use crate::ring::RingInUse;
+
+/// Seconds between two tries of a registration that a provider does not take.
+pub(crate) const PROBE_SECONDS: i64 = 300;
+/// Connections to one account that are looked at before a revocation: one that lives is enough.
+const MOST_CONNECTIONS: i64 = 1000;
 
 /// The definitions and settings in use. They are replaced together.
 #[derive(Debug)]
@@ -121,6 +127,92 @@ impl Registrations {
             }
             (own, _) => Ok(own.map(|own| self.with_configured_secret(own))),
         }
+    }
+
+    /// Notes that a provider took a secret of a registration: the next one is promoted, and one that was misconfigured
+    /// serves again.
+    pub(crate) async fn note_accepted(
+        &self,
+        tenant_id: &TenantId,
+        registration: &Registration,
+        secret: SecretInUse,
+    ) -> Result<(), Internal> {
+        let is_next = secret == SecretInUse::Next;
+        if !is_next && registration.state != RegistrationState::Misconfigured {
+            return Ok(());
+        }
+        let (ring, id, now) =
+            (self.ring.ring(), registration.registration_id.clone(), self.clock.now());
+        let store = self.store.in_tenant(tenant_id);
+        store
+            .write(move |scope| {
+                if is_next {
+                    registrations::promote_next_secret(scope, &ring, &id, None, now)?;
+                }
+                let (from, to) = (RegistrationState::Misconfigured, RegistrationState::Active);
+                registrations::change_state(scope, &id, from, to, now)?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Notes that a provider does not take a registration; `false` when that is known.
+    pub(crate) async fn note_misconfigured(
+        &self,
+        tenant_id: &TenantId,
+        registration: &Registration,
+    ) -> Result<bool, Internal> {
+        let (id, now) = (registration.registration_id.clone(), self.clock.now());
+        let store = self.store.in_tenant(tenant_id);
+        let (from, to) = (RegistrationState::Active, RegistrationState::Misconfigured);
+        store
+            .write(move |scope| registrations::change_state(scope, &id, from, to, now).map_err(Internal::from))
+            .await
+    }
+
+    /// Claims the next probe of a misconfigured registration; `false` when it is not due, or another process has it.
+    pub(crate) async fn claim_probe(
+        &self,
+        tenant_id: &TenantId,
+        registration: &Registration,
+    ) -> Result<bool, Internal> {
+        let (id, tried_at, now) =
+            (registration.registration_id.clone(), registration.updated_at, self.clock.now());
+        if now.since(tried_at) < PROBE_SECONDS {
+            return Ok(false);
+        }
+        let store = self.store.in_tenant(tenant_id);
+        store
+            .write(move |scope| registrations::claim_probe(scope, &id, tried_at, now).map_err(Internal::from))
+            .await
+    }
+
+    /// Stores the outcome of a renewal that failed.
+    pub(crate) async fn note_error(&self, head: &SessionHead, code: String) -> Result<(), Internal> {
+        let (id, iteration) = (head.session_id.clone(), head.iteration);
+        let error = LastError { code, at: self.clock.now() };
+        let store = self.store.in_tenant(&head.tenant_id);
+        store
+            .write(move |scope| {
+                heads::note_error(scope, &id, iteration, &error)?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// The connections of all tenants to an account that have not ended.
+    pub(crate) async fn list_connections_to_account(
+        &self,
+        provider: &str,
+        subject: &str,
+    ) -> Result<Vec<SessionHead>, Internal> {
+        let (provider, subject) = (provider.to_owned(), subject.to_owned());
+        self.store
+            .read(move |c| {
+                reconnect::list_connections_to_account(c, &provider, &subject, MOST_CONNECTIONS)
+                    .map_err(Internal::from)
+            })
+            .await
     }
 
     /// Stores a row for a setting, in the place of the one that was made from the setting before.

@@ -27,6 +27,11 @@ pub trait Connected: Debug + Send + Sync {
     /// Prepares an authorization at the provider, to which the user is sent once what is pending is committed.
     async fn begin(&self, request: &BeginRequest<'_>) -> Result<Begun, SignInError>;
 
+    /// Whether what is pending is the second attempt, after the provider was asked in another way the first time.
+    fn is_second(&self, _pending: &Pending) -> bool {
+        false
+    }
+
     /// Checks that the provider's answer is one to this authorization, and redeems its code. It runs to its end even
     /// when the user's browser disconnects.
     async fn redeem(&self, completion: &Completion<'_>) -> Result<Redeemed, ConnectError>;
