@@ -191,10 +191,10 @@ pub(crate) fn method(definition: &Definition) -> TokenEndpointAuthMethod {
 /// The registration as the OAuth client takes it.
 pub(crate) fn registered(registration: &Registration) -> RegisteredClient<'_> {
     let authentication = match registration.token_endpoint_auth_method {
-        TokenEndpointAuthMethod::None => ClientAuthentication::None,
         TokenEndpointAuthMethod::ClientSecretBasic => ClientAuthentication::ClientSecretBasic,
         TokenEndpointAuthMethod::ClientSecretPost => ClientAuthentication::ClientSecretPost,
         TokenEndpointAuthMethod::PrivateKeyJwt => ClientAuthentication::PrivateKeyJwt,
+        _ => ClientAuthentication::None,
     };
     let credential = match &registration.client_secret {
         Some(current) => ClientCredential::Secret { current, next: registration.next_secret.as_ref() },
