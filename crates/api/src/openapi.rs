@@ -8,6 +8,7 @@ mod oauth;
 mod operation;
 mod resources;
 mod schemas;
+mod tenants;
 
 use serde_json::{Map, Value, json};
 
@@ -35,6 +36,7 @@ pub fn document(issuer: &str) -> Value {
             { "name": "tokens", "description": "Issuance, revocation and introspection" },
             { "name": "clients", "description": "Client registration and its management" },
             { "name": "resources", "description": "Resources for access tokens, and a client's sessions and events" },
+            { "name": "tenants", "description": "Tenants, users and their connections at providers, for clients that authenticate" },
             { "name": "administration", "description": "The operator's API: only with --admin-token-file" },
             { "name": "health", "description": "Probes" },
         ],
@@ -50,6 +52,7 @@ pub fn document(issuer: &str) -> Value {
 fn all() -> Vec<Path> {
     let mut paths = oauth::paths();
     paths.extend(resources::paths());
+    paths.extend(tenants::paths());
     paths.extend(admin::paths());
     paths
 }

@@ -5,6 +5,7 @@ pub(crate) mod admin;
 mod authorize;
 mod callback;
 mod client_documents;
+mod connections;
 mod consent;
 mod device;
 mod events;
@@ -20,8 +21,10 @@ mod revoke;
 mod session;
 mod sessions;
 mod sign_in;
+mod tenants;
 mod token;
 mod userinfo;
+mod users;
 mod xrpc;
 
 use actix_web::middleware::from_fn;
@@ -58,6 +61,13 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
                 .route(post().to(sessions::find)),
         )
         .service(api("/api/events", "GET, POST").route(get().to(events::get)).route(post().to(events::post)))
+        .service(
+            api("/api/tenants", "GET, POST")
+                .route(get().to(tenants::list))
+                .route(post().to(tenants::create)),
+        )
+        .service(api("/api/users", "GET").route(get().to(users::list)))
+        .service(api("/api/connections", "GET").route(get().to(connections::list)))
         .service(api("/graphql", "POST").route(post().to(graphql::post)).wrap(cors()));
     with_path_parameters(config);
     config.default_service(web::to(not_found));
@@ -140,6 +150,18 @@ fn with_path_parameters(config: &mut ServiceConfig) {
                 .route(post().to(sessions::show)),
         )
         .service(api("/api/sessions/{session_id}/dpop-proof", "POST").route(post().to(sessions::dpop_proof)))
+        .service(
+            api("/api/tenants/{tenant_id}", "GET, DELETE")
+                .route(get().to(tenants::show))
+                .route(delete().to(tenants::delete)),
+        )
+        .service(api("/api/users/{user_id}", "DELETE").route(delete().to(users::delete)))
+        .service(api("/api/users/{user_id}/export", "GET").route(get().to(users::export)))
+        .service(
+            api("/api/connections/{connection_id}", "GET, DELETE")
+                .route(get().to(connections::show))
+                .route(delete().to(connections::end)),
+        )
         .service(
             api("/oauth/register/{client_id}", "GET, PUT, DELETE")
                 .route(get().to(register::show))

@@ -42,12 +42,16 @@ pub fn erase(
     now: Timestamp,
     limit: i64,
 ) -> Result<Erased, StoreError> {
-    let connections = delete_connections(scope, whose.user(), now, limit)?;
+    let user = whose.user();
+    // What a user who is there again has connected since is not erased.
+    let back = user.map(|user| users::find_user(scope, user)).transpose()?.flatten();
+    let step = Step { user, before: back.unwrap_or(Timestamp(i64::MAX)), now, limit };
+    let connections = delete_connections(scope, &step)?;
     if connections > 0 {
         return Ok(Erased { connections, ..Erased::default() });
     }
-    let mut rows = end_connect_sessions(scope, whose.user(), now, limit)?;
-    rows += delete_identities(scope, whose.user(), now, limit)?;
+    let mut rows = end_connect_sessions(scope, &step)?;
+    rows += delete_identities(scope, &step)?;
     if *whose == Erasure::Tenant {
         rows += delete_users(scope, now, limit)?;
         rows += delete_registrations(scope, now, limit)?;
@@ -56,11 +60,24 @@ pub fn erase(
     Ok(Erased { connections: 0, rows, waits })
 }
 
-/// Rows of this scope's tenant, and of one user if one is named.
-macro_rules! of {
-    ($scope:expr, $table:ident, $user:expr) => {{
-        let rows = $table::table.filter($table::tenant_id.eq($scope.tenant_id().as_str().to_owned())).into_boxed();
-        match $user {
+/// What a step reaches.
+struct Step<'a> {
+    user: Option<&'a TenantUser>,
+    /// Rows from before this time.
+    before: Timestamp,
+    now: Timestamp,
+    limit: i64,
+}
+
+/// A batch of the rows of this scope's tenant that a step reaches.
+macro_rules! batch {
+    ($scope:expr, $table:ident, $step:expr) => {{
+        let rows = $table::table
+            .filter($table::tenant_id.eq($scope.tenant_id().as_str().to_owned()))
+            .filter($table::created_at.lt($step.before.as_secs()))
+            .limit($step.limit)
+            .into_boxed();
+        match $step.user {
             None => rows,
             Some(TenantUser { namespace, user_id }) => rows
                 .filter($table::namespace.eq(namespace.as_str().to_owned()))
@@ -69,59 +86,41 @@ macro_rules! of {
     }};
 }
 
-fn delete_connections(
-    scope: &mut TenantScope<'_>,
-    user: Option<&TenantUser>,
-    now: Timestamp,
-    limit: i64,
-) -> Result<usize, StoreError> {
-    let live: Vec<String> = of!(scope, upstream_session, user)
+fn delete_connections(scope: &mut TenantScope<'_>, step: &Step<'_>) -> Result<usize, StoreError> {
+    let live: Vec<String> = batch!(scope, upstream_session, step)
         .filter(upstream_session::namespace.is_not_null())
         .filter(upstream_session::deleted_at.is_null())
         .order(upstream_session::session_id.asc())
-        .limit(limit)
         .select(upstream_session::session_id)
         .load(scope.connection())?;
     for id in &live {
-        heads::delete_connection(scope, &UpstreamSessionId::new(id.clone()), now)?;
+        heads::delete_connection(scope, &UpstreamSessionId::new(id.clone()), step.now)?;
     }
     Ok(live.len())
 }
 
 /// Nobody begins with them any more; they go with the expired ones.
-fn end_connect_sessions(
-    scope: &mut TenantScope<'_>,
-    user: Option<&TenantUser>,
-    now: Timestamp,
-    limit: i64,
-) -> Result<usize, StoreError> {
-    let live: Vec<String> = of!(scope, connect_session, user)
-        .filter(connect_session::expires_at.gt(now.as_secs()))
-        .limit(limit)
+fn end_connect_sessions(scope: &mut TenantScope<'_>, step: &Step<'_>) -> Result<usize, StoreError> {
+    let now = step.now.as_secs();
+    let live: Vec<String> = batch!(scope, connect_session, step)
+        .filter(connect_session::expires_at.gt(now))
         .select(connect_session::connect_session_id)
         .load(scope.connection())?;
     let ended = connect_session::table
         .filter(connect_session::tenant_id.eq(scope.tenant_id().as_str()))
         .filter(connect_session::connect_session_id.eq_any(live));
-    let ended = diesel::update(ended).set(connect_session::expires_at.eq(now.as_secs()));
-    Ok(ended.execute(scope.connection())?)
+    Ok(diesel::update(ended).set(connect_session::expires_at.eq(now)).execute(scope.connection())?)
 }
 
-fn delete_identities(
-    scope: &mut TenantScope<'_>,
-    user: Option<&TenantUser>,
-    now: Timestamp,
-    limit: i64,
-) -> Result<usize, StoreError> {
-    let live: Vec<String> = of!(scope, social_identity, user)
+fn delete_identities(scope: &mut TenantScope<'_>, step: &Step<'_>) -> Result<usize, StoreError> {
+    let live: Vec<String> = batch!(scope, social_identity, step)
         .filter(social_identity::deleted_at.is_null())
-        .limit(limit)
         .select(social_identity::social_identity_id)
         .load(scope.connection())?;
     let mut rows = 0;
     for id in live.into_iter().map(IdentityId::new) {
-        rows += managed_accounts::delete_managed_accounts(scope, &id, now)?;
-        rows += usize::from(identities::delete_identity(scope, &id, now)?);
+        rows += managed_accounts::delete_managed_accounts(scope, &id, step.now)?;
+        rows += usize::from(identities::delete_identity(scope, &id, step.now)?);
     }
     Ok(rows)
 }

@@ -77,7 +77,7 @@ fn users_of_a_tenant() {
             wanted.sort();
             let (mut listed, mut after) = (Vec::new(), None);
             loop {
-                let page = users::list_users(scope, &PageRequest { after, limit: 1 })?;
+                let page = users::list_users(scope, None, &PageRequest { after, limit: 1 })?;
                 listed.extend(page.items);
                 after = page.next;
                 if after.is_none() {
@@ -451,7 +451,7 @@ fn a_list_of_connections_reads_an_index() {
             }
             let after = Some("uc_5".to_owned());
             list_credentials(scope, &CredentialFilter::default(), &PageRequest { after, limit: 1000 })?;
-            users::list_users(scope, &PageRequest::first(1000))?;
+            users::list_users(scope, None, &PageRequest::first(1000))?;
             Ok::<_, StoreError>(())
         });
         listed.await.unwrap();
