@@ -9,6 +9,7 @@ mod oauth;
 mod operation;
 mod resources;
 mod schemas;
+mod tenants;
 
 use serde_json::{Map, Value, json};
 
@@ -37,6 +38,7 @@ pub fn document(issuer: &str) -> Value {
             { "name": "clients", "description": "Client registration and its management" },
             { "name": "resources", "description": "Resources for access tokens, and a client's sessions and events" },
             { "name": "connections", "description": "Accounts at other providers that clients connect for their users" },
+            { "name": "tenants", "description": "Tenants, users and their connections at providers, for clients that authenticate" },
             { "name": "administration", "description": "The operator's API: only with --admin-token-file" },
             { "name": "health", "description": "Probes" },
         ],
@@ -53,6 +55,7 @@ fn all() -> Vec<Path> {
     let mut paths = oauth::paths();
     paths.extend(connect::paths());
     paths.extend(resources::paths());
+    paths.extend(tenants::paths());
     paths.extend(admin::paths());
     paths
 }

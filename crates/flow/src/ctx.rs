@@ -1,7 +1,7 @@
 //! The context that every flow needs, composed once.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use causeway_atproto::AtprotoClient;
@@ -83,6 +83,8 @@ struct Inner {
     logout_notices: Queues,
     lifecycle: Lifecycle,
     handle_checks: HandleChecks,
+    /// The tenant whose deleted rows were swept last.
+    swept_tenant: Mutex<String>,
     /// AT Protocol servers, with the name under which sessions are kept there.
     atproto: (String, Arc<dyn Upstream>),
     registrations: Registrations,
@@ -139,6 +141,7 @@ impl Ctx {
             logout_notices: Queues::default(),
             lifecycle: Lifecycle::default(),
             handle_checks: HandleChecks::default(),
+            swept_tenant: Mutex::default(),
             atproto: built_in,
             registrations,
             upstreams,
@@ -408,6 +411,16 @@ impl Ctx {
     /// The handles that are looked up again.
     pub(crate) fn handle_checks(&self) -> &HandleChecks {
         &self.0.handle_checks
+    }
+
+    /// The tenant whose deleted rows were swept last; empty: none yet in this round.
+    pub(crate) fn swept_tenant(&self) -> String {
+        self.0.swept_tenant.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Remembers the tenant whose deleted rows were swept last.
+    pub(crate) fn set_swept_tenant(&self, tenant_id: String) {
+        *self.0.swept_tenant.lock().unwrap_or_else(PoisonError::into_inner) = tenant_id;
     }
 
     /// This server among those on the database.

@@ -23,7 +23,11 @@ use causeway_flow::connection::begin::BeginError;
 use causeway_flow::connection::complete::CompleteError;
 use causeway_flow::connection::confirm::ConfirmError;
 use causeway_flow::connection::connect_session::ConnectSessionError;
-use causeway_flow::connection::tenant_client::TenantError;
+use causeway_flow::connection::list::ListError;
+use causeway_flow::connection::show::ConnectionError;
+use causeway_flow::connection::tenant_client::{InvalidUserId, TenantError};
+use causeway_flow::connection::tenants::ManageError;
+use causeway_flow::connection::users::UserError;
 use causeway_flow::logout::rp_initiated::LogoutError;
 use causeway_flow::operations::events::ListenError;
 use causeway_flow::resource::access::AccessError;
@@ -304,6 +308,10 @@ fn resources(book: &mut Book) {
         Request(RequestAuthError::Client(ClientAuthError::WrongSecret)), PublicClient, Replayed(Replayed::Proof), Internal(inside()),
     });
     every!(book, json, TenantError { Unnamed, NotFound, Internal(inside()) });
+    every!(book, json, ManageError { NotEntitled, Name, Namespace, NotFound, Own, Internal(inside()) });
+    every!(book, json, UserError { Name(InvalidUserId), NotFound, Internal(inside()) });
+    every!(book, json, ListError { User(InvalidUserId), State, Internal(inside()) });
+    every!(book, json, ConnectionError { NotFound, Internal(inside()) });
     book.section("Calls to the provider");
     every!(book, |error: RelayError| json(ApiError::relay(error, TokenType::Bearer)), RelayError {
         TokenScope { scope: "repo:app.bsky.feed.post?action=create".to_owned() },

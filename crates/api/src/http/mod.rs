@@ -10,6 +10,7 @@ pub(crate) mod credentials;
 pub(crate) mod form;
 pub(crate) mod headers;
 pub(crate) mod json;
+pub(crate) mod list;
 pub(crate) mod measure;
 pub(crate) mod observe;
 pub(crate) mod own_form;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, HeaderName};
+use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::client::Client;
 use causeway_flow::client::authenticated;
 use causeway_flow::connection::tenant_client::TenantClient;
@@ -13,6 +13,7 @@ use causeway_flow::resource::client_access;
 use causeway_types::ErrorCode;
 
 use crate::error::ApiError;
+use crate::http::answer::with_nonce;
 use crate::http::credentials::{Presented, access_token, client_credentials};
 use crate::http::form::Params;
 use crate::http::proof::Proofs;
@@ -75,6 +76,26 @@ async fn enter(req: &HttpRequest, state: &AppState, client: Arc<Client>) -> Resu
         return Err(ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, text));
     };
     Ok(TenantClient::enter(&state.ctx, client, named).await?)
+}
+
+/// Answers a request that a client makes for itself; the answer has the nonce for its next proof, successful or not.
+pub(crate) async fn answer_client(
+    req: &HttpRequest,
+    state: &AppState,
+    verb: impl AsyncFnOnce(&Arc<Client>) -> Result<HttpResponse, ApiError>,
+) -> Result<HttpResponse, ApiError> {
+    let Identified { client, dpop_nonce } = require_client(req, state).await?;
+    Ok(with_nonce(verb(&client).await, dpop_nonce))
+}
+
+/// Same as [`answer_client`], in the tenant of the request.
+pub(crate) async fn answer_in_tenant(
+    req: &HttpRequest,
+    state: &AppState,
+    verb: impl AsyncFnOnce(&TenantClient) -> Result<HttpResponse, ApiError>,
+) -> Result<HttpResponse, ApiError> {
+    let Entered { client, dpop_nonce } = require_tenant_client(req, state).await?;
+    Ok(with_nonce(verb(&client).await, dpop_nonce))
 }
 
 fn is_basic(req: &HttpRequest) -> bool {

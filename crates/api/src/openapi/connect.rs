@@ -39,7 +39,7 @@ pub(super) fn paths() -> Vec<Path> {
 /// An operation for a client that authenticates as itself, in one of its tenants.
 fn by_client(id: &'static str, summary: &str) -> Operation {
     Operation::new("connections", id, summary)
-        .by(Security::OwnClient)
+        .by(Security::Confidential)
         .proof()
         .header("Causeway-Tenant", "the tenant; a client that manages tenants has to name one")
         .errors(&[400, 401, 429, 503])

@@ -7,6 +7,7 @@ mod callback;
 mod client_documents;
 mod connect;
 mod connect_sessions;
+mod connections;
 mod consent;
 mod device;
 mod events;
@@ -22,8 +23,10 @@ mod revoke;
 mod session;
 mod sessions;
 mod sign_in;
+mod tenants;
 mod token;
 mod userinfo;
+mod users;
 mod xrpc;
 
 use actix_web::middleware::from_fn;
@@ -62,6 +65,13 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         .service(api("/api/events", "GET, POST").route(get().to(events::get)).route(post().to(events::post)))
         .service(api("/api/connect-sessions", "POST").route(post().to(connect_sessions::create)))
         .service(api("/api/connections/confirm", "POST").route(post().to(connect_sessions::confirm)))
+        .service(
+            api("/api/tenants", "GET, POST")
+                .route(get().to(tenants::list))
+                .route(post().to(tenants::create)),
+        )
+        .service(api("/api/users", "GET").route(get().to(users::list)))
+        .service(api("/api/connections", "GET").route(get().to(connections::list)))
         .service(api("/graphql", "POST").route(post().to(graphql::post)).wrap(cors()));
     with_path_parameters(config);
     config.default_service(web::to(not_found));
@@ -160,6 +170,18 @@ fn with_path_parameters(config: &mut ServiceConfig) {
                 .route(get().to(connect::provider_callback).wrap(from_fn(at_issuer))),
         )
         .service(api("/api/sessions/{session_id}/dpop-proof", "POST").route(post().to(sessions::dpop_proof)))
+        .service(
+            api("/api/tenants/{tenant_id}", "GET, DELETE")
+                .route(get().to(tenants::show))
+                .route(delete().to(tenants::delete)),
+        )
+        .service(api("/api/users/{user_id}", "DELETE").route(delete().to(users::delete)))
+        .service(api("/api/users/{user_id}/export", "GET").route(get().to(users::export)))
+        .service(
+            api("/api/connections/{connection_id}", "GET, DELETE")
+                .route(get().to(connections::show))
+                .route(delete().to(connections::end)),
+        )
         .service(
             api("/oauth/register/{client_id}", "GET, PUT, DELETE")
                 .route(get().to(register::show))

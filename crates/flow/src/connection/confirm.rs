@@ -12,7 +12,6 @@ use causeway_store::{StoreError, TenantScope};
 use causeway_types::secret::{ConnectCode, PlainToken};
 use causeway_types::{ErrorCode, SessionKind, SessionState, Timestamp, UpstreamSessionId};
 
-use crate::connection::connect_session::{ConnectSessionError, user_of};
 use crate::connection::tenant_client::TenantClient;
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -58,14 +57,11 @@ pub async fn confirm(
     code: &PlainToken<ConnectCode>,
     user_id: &str,
 ) -> Result<Connection, ConfirmError> {
-    let user = user_of(ctx, own, user_id).await.map_err(|error| match error {
-        ConnectSessionError::Internal(error) => ConfirmError::Internal(error),
-        _ => ConfirmError::UserId,
-    })?;
+    let user = own.user(user_id).map_err(|_| ConfirmError::UserId)?;
     let (now, tenant_id, client_id) = (ctx.now(), own.tenant_id.clone(), own.client.client_id.clone());
     let event = audit::event(ctx, Actor::Client, "connect", "confirmed").of_client(&client_id);
     let (inner, hash) = (ctx.clone(), code.hash());
-    let store = ctx.store().in_tenant(&own.tenant_id);
+    let store = own.store(ctx);
     let done = store.write(move |scope| {
         let confirmation =
             Confirmation { tenant_id: &tenant_id, client_id: &client_id, user: &user, code: &hash };

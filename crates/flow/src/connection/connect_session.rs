@@ -4,12 +4,12 @@ use causeway_domain::client::Client;
 use causeway_domain::connection::{
     CONNECT_SESSION_SECONDS, ConnectOutcome, ConnectSession, Connection, PENDING_SECONDS,
 };
-use causeway_store::connections::{access, connect_sessions, heads, tenants};
+use causeway_store::connections::{access, connect_sessions, heads};
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_types::secret::{Connect, PlainToken};
 use causeway_types::{
     ConnectSessionId, CorrelationId, ErrorCode, SessionKind, SessionState, TenantUser, Timestamp,
-    UpstreamSessionId, UserId, UserNamespace,
+    UpstreamSessionId,
 };
 use serde_json::{Map, Value};
 
@@ -145,7 +145,7 @@ pub async fn create(
     own: &TenantClient,
     params: ConnectSessionParams,
 ) -> Result<NewConnectSession, ConnectSessionError> {
-    let user = user_of(ctx, own, &params.user_id).await?;
+    let user = own.user(&params.user_id).map_err(|_| ConnectSessionError::UserId)?;
     check(ctx, &own.client, &params)?;
     let connection_id = match &params.connection_id {
         None => None,
@@ -212,21 +212,6 @@ pub async fn show(
     trace::correlate(session.correlation_id.as_ref());
     let is_expired = outcome.is_none() && session.expires_at.plus(PENDING_SECONDS) <= ctx.now();
     Ok(ShownConnectSession { session, outcome, is_expired })
-}
-
-/// The user whom a client names: in the namespace of the tenant, or in the client's own.
-pub(crate) async fn user_of(
-    ctx: &Ctx,
-    own: &TenantClient,
-    user_id: &str,
-) -> Result<TenantUser, ConnectSessionError> {
-    let user_id = UserId::parse(user_id).ok_or(ConnectSessionError::UserId)?;
-    let tenant_id = own.tenant_id.clone();
-    let tenant = ctx.store().find(move |c| tenants::find_tenant(c, &tenant_id).map_err(Internal::from));
-    let shared = tenant.await?.and_then(|tenant| tenant.user_namespace);
-    let namespace = shared.or_else(|| UserNamespace::of_client(&own.client.client_id));
-    let namespace = namespace.ok_or(Internal::Inconsistent("a client has the name of a namespace"))?;
-    Ok(TenantUser { namespace, user_id })
 }
 
 /// Whether a client may connect accounts at a provider.
@@ -310,7 +295,7 @@ async fn find_own(
     id: UpstreamSessionId,
 ) -> Result<UpstreamSessionId, ConnectSessionError> {
     let client_id = own.client.client_id.clone();
-    let store = ctx.store().in_tenant(&own.tenant_id);
+    let store = own.store(ctx);
     let found = store.read(move |scope| {
         if !access::has_access(scope, &id, &client_id)? {
             return Ok(None);

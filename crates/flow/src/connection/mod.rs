@@ -8,8 +8,14 @@ pub mod begin;
 pub mod complete;
 pub mod confirm;
 pub mod connect_session;
+pub mod end;
+pub mod erase;
+pub mod list;
 mod returned;
+pub mod show;
 mod store;
 pub mod tenant_client;
+pub mod tenants;
+pub mod users;
 
 pub use self::returned::Returned;

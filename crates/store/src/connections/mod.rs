@@ -11,6 +11,7 @@
 pub mod access;
 pub mod connect_sessions;
 pub mod credentials;
+pub mod erasure;
 pub mod heads;
 pub mod identities;
 pub mod managed_accounts;

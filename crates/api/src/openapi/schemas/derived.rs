@@ -14,8 +14,10 @@ use crate::bodies::admin::{
 use crate::bodies::connect::{
     ConfirmRequest, ConfirmedConnection, ConnectSessionRequest, NewConnectSession, ShownConnectSession,
 };
+use crate::bodies::connection::{ConnectionDetail, Connections, ShareWith};
 use crate::bodies::oauth::{DeviceAnswer, ErrorBody, PushedAnswer, RegisteredClient, TokenAnswer};
 use crate::bodies::session::{ExportedSession, FoundSession, Session, SessionProof, SignInPrompt};
+use crate::bodies::tenant::{AdminNewTenant, ExportedUser, NewTenantBody, Tenants, Users};
 use crate::graphql::GraphQlRequest;
 
 /// The schemas by name, including those that they refer to.
@@ -38,6 +40,11 @@ pub(super) fn all() -> Map<String, Value> {
         .add::<NewConnectSession<'_>>()
         .add::<ShownConnectSession<'_>>()
         .add::<ConfirmedConnection<'_>>()
+        .add::<Tenants<'_>>()
+        .add::<Users<'_>>()
+        .add::<ExportedUser<'_>>()
+        .add::<Connections<'_>>()
+        .add::<ConnectionDetail<'_>>()
         .add::<AdminClients<'_>>()
         .add::<AdminSecret<'_>>()
         .add::<AdminSessions<'_>>()
@@ -46,12 +53,9 @@ pub(super) fn all() -> Map<String, Value> {
         .add::<AdminMadeKey<'_>>()
         .add::<AdminAuditEvents<'_>>();
     let mut requests = Definitions::new(SchemaSettings::draft2020_12().for_deserialize());
-    requests
-        .add::<AdminWhose>()
-        .add::<AdminNewKey>()
-        .add::<GraphQlRequest>()
-        .add::<ConnectSessionRequest>()
-        .add::<ConfirmRequest>();
+    requests.add::<NewTenantBody>().add::<AdminNewTenant>().add::<ShareWith>();
+    requests.add::<ConnectSessionRequest>().add::<ConfirmRequest>();
+    requests.add::<AdminWhose>().add::<AdminNewKey>().add::<GraphQlRequest>();
     let mut all = answers.0.take_definitions(true);
     all.append(&mut requests.0.take_definitions(true));
     all
