@@ -2,11 +2,13 @@
 
 mod api;
 mod challenge;
+mod connect;
 mod oauth;
 mod operation;
 mod page;
 mod relay;
 mod session;
+mod tenant;
 #[cfg(test)]
 mod wire;
 

@@ -4,10 +4,12 @@
 //! A test compares it with the route table, so that no endpoint is forgotten or invented.
 
 mod admin;
+mod connect;
 mod oauth;
 mod operation;
 mod resources;
 mod schemas;
+mod tenants;
 
 use serde_json::{Map, Value, json};
 
@@ -35,6 +37,8 @@ pub fn document(issuer: &str) -> Value {
             { "name": "tokens", "description": "Issuance, revocation and introspection" },
             { "name": "clients", "description": "Client registration and its management" },
             { "name": "resources", "description": "Resources for access tokens, and a client's sessions and events" },
+            { "name": "connections", "description": "Accounts at other providers that clients connect for their users" },
+            { "name": "tenants", "description": "Tenants, users and their connections at providers, for clients that authenticate" },
             { "name": "administration", "description": "The operator's API: only with --admin-token-file" },
             { "name": "health", "description": "Probes" },
         ],
@@ -49,7 +53,9 @@ pub fn document(issuer: &str) -> Value {
 
 fn all() -> Vec<Path> {
     let mut paths = oauth::paths();
+    paths.extend(connect::paths());
     paths.extend(resources::paths());
+    paths.extend(tenants::paths());
     paths.extend(admin::paths());
     paths
 }
@@ -62,7 +68,7 @@ mod tests {
     use crate::routes;
 
     /// Our own pages, their forms and assets, and the addresses that the authorization server uses.
-    const OF_PAGES: [&str; 16] = [
+    const OF_PAGES: [&str; 19] = [
         "/",
         "/assets/{name}",
         "/device",
@@ -73,6 +79,9 @@ mod tests {
         "/account/revoke",
         "/account/revoke-all",
         "/account/leave",
+        "/connect/{token}",
+        "/connect/callback/{registration_id}",
+        "/connect/{provider}/callback",
         "/oauth/sign-in",
         "/oauth/consent",
         "/oauth/logout/confirm",

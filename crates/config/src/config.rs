@@ -18,6 +18,7 @@ use crate::values::choices::{LogFormat, RateLimitValue, Registration, UpstreamCl
 use crate::values::database::DatabaseConfig;
 use crate::values::exposed;
 use crate::values::external_url::ExternalUrl;
+use crate::values::provider::{self, ProviderConfig, is_variable};
 use crate::values::secret::{InlineSecret, SecretKeySource};
 
 /// Every setting, merged and checked. `Debug` shows what [`Config::render`] shows: no secret.
@@ -91,6 +92,8 @@ pub struct Config {
     pub admin_token_file: Option<PathBuf>,
     /// The directory with definitions of providers; `None` = the built-in ones alone.
     pub providers_dir: Option<PathBuf>,
+    /// Our registrations at providers, in the order of the names, for every tenant that has none of its own.
+    pub providers: Vec<ProviderConfig>,
     /// The form of log lines; `None` = pretty on a terminal, else JSON.
     pub log_format: Option<LogFormat>,
     /// The level of log lines, where `RUST_LOG` does not say another one.
@@ -109,19 +112,32 @@ impl Config {
     /// The first setting that is refused, or a variable named like one that is none.
     pub fn load(settings: Settings) -> Result<Self, ConfigError> {
         variables::check(std::env::vars_os())?;
-        Self::load_from(settings, &|name| std::env::var_os(name))
+        let texts = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Self::merge(settings, &|name| std::env::var_os(name), texts.filter(|(name, _)| is_variable(name)).collect())
     }
 
-    /// As [`Config::load`], with another source of environment variables.
+    /// As [`Config::load`], with another source of environment variables, which has none of providers.
     ///
     /// # Errors
     /// The first setting that is refused.
     pub fn load_from(
+        settings: Settings,
+        environment: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, ConfigError> {
+        Self::merge(settings, environment, Vec::new())
+    }
+
+    fn merge(
         mut settings: Settings,
         environment: &dyn Fn(&str) -> Option<OsString>,
+        of_providers: Vec<(String, String)>,
     ) -> Result<Self, ConfigError> {
         let mut layers = Layers::open(settings.config.take(), environment)?;
         let mut file = std::mem::take(&mut layers.file);
+        let of_file = std::mem::take(&mut file.providers);
+        let providers = provider::read(of_providers.into_iter(), of_file, layers.file_path.as_deref())?;
         let clients = Clients::read(&mut layers, &mut settings, &mut file)?;
         let operation = Operation::read(&mut layers, &mut settings, &mut file)?;
         let database = DatabaseConfig::read(&mut layers, &mut settings, &mut file)?;
@@ -171,7 +187,7 @@ impl Config {
             layers.text(&table::LOG_FORMAT, settings.log_format, file.log_format, parse::log_format)?;
         let log_level =
             layers.text(&table::LOG_LEVEL, settings.log_level, file.log_level, parse::log_level)?;
-        let exposed_files = exposed::check(
+        let mut exposed_files = exposed::check(
             &layers,
             loopback,
             [
@@ -180,6 +196,7 @@ impl Config {
                 (&table::ADMIN_TOKEN_FILE, operation.admin_token_file.as_deref()),
             ],
         )?;
+        exposed_files.extend(provider::exposed(&providers, loopback)?);
 
         Ok(Self {
             listen,
@@ -216,6 +233,7 @@ impl Config {
             session_history_days: operation.session_history_days,
             admin_token_file: operation.admin_token_file,
             providers_dir: operation.providers_dir,
+            providers,
             log_format,
             log_level: required(log_level, &table::LOG_LEVEL)?,
             exposed_files,

@@ -33,4 +33,5 @@ pub use values::choices::{LogFormat, RateLimitValue, Registration, UpstreamClien
 pub use values::database::{DatabaseConfig, DatabasePooler};
 pub use values::exposed::is_exposed;
 pub use values::external_url::ExternalUrl;
+pub use values::provider::{ProviderConfig, ProviderSecret};
 pub use values::secret::{InlineSecret, SecretKeySource};

@@ -1,7 +1,7 @@
 //! The context that every flow needs, composed once.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use causeway_atproto::AtprotoClient;
@@ -9,6 +9,7 @@ use causeway_domain::session::ATPROTO;
 use causeway_jose::DpopNonces;
 use causeway_outbound::budget::Budgets;
 use causeway_outbound::{HttpClient, OutboundStats};
+use causeway_providers::Catalog;
 use causeway_store::Store;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::sessions::History;
@@ -37,7 +38,7 @@ use crate::operations::limits::Limits;
 use crate::operations::node::Node;
 use crate::operations::stats::Stats;
 use crate::operations::trace;
-use crate::parts::CtxParts;
+use crate::parts::{ConfiguredRegistrations, CtxParts};
 use crate::resource::proof_replay::RecentProofs;
 use crate::ring::RingInUse;
 use crate::upstream::atproto::adapter::Atproto;
@@ -82,6 +83,11 @@ struct Inner {
     logout_notices: Queues,
     lifecycle: Lifecycle,
     handle_checks: HandleChecks,
+    /// The tenant whose deleted rows were swept last.
+    swept_tenant: Mutex<String>,
+    /// AT Protocol servers, with the name under which sessions are kept there.
+    atproto: (String, Arc<dyn Upstream>),
+    registrations: Registrations,
     upstreams: Upstreams,
     node: Node,
     runtime: Handle,
@@ -110,10 +116,10 @@ impl Ctx {
             rng: Arc::clone(&parts.rng),
             complaints: Complaints::default(),
         });
-        let registrations = Registrations::new(parts.store.clone(), ring.clone());
-        let providers = oauth2::providers(&parts, &registrations);
-        let others = parts.upstreams.iter().cloned();
-        let upstreams = Upstreams::new(providers.chain(others).chain([(ATPROTO.to_owned(), atproto)]));
+        let catalog = Arc::new(parts.providers.clone());
+        let registrations = Registrations::new(&parts, ring.clone(), Arc::clone(&catalog));
+        let built_in = (ATPROTO.to_owned(), atproto);
+        let upstreams = Upstreams::new(implementations(&parts, &catalog, &registrations, built_in.clone()));
         Self(Arc::new(Inner {
             parts,
             tenant: TenantId::default_tenant(),
@@ -135,6 +141,9 @@ impl Ctx {
             logout_notices: Queues::default(),
             lifecycle: Lifecycle::default(),
             handle_checks: HandleChecks::default(),
+            swept_tenant: Mutex::default(),
+            atproto: built_in,
+            registrations,
             upstreams,
             node,
             runtime: Handle::current(),
@@ -198,6 +207,25 @@ impl Ctx {
     /// The providers that sessions are kept at.
     pub(crate) fn upstreams(&self) -> &Upstreams {
         &self.0.upstreams
+    }
+
+    /// The definitions of providers in use.
+    pub fn providers(&self) -> Arc<Catalog> {
+        self.0.registrations.catalog()
+    }
+
+    /// Our registrations at providers.
+    pub(crate) fn registrations(&self) -> &Registrations {
+        &self.0.registrations
+    }
+
+    /// Replaces the definitions of providers and our registrations there that the settings name. Connections at a provider
+    /// that has no definition any more stay, and cannot be used.
+    pub fn replace_providers(&self, catalog: Catalog, registrations: ConfiguredRegistrations) {
+        let catalog = Arc::new(catalog);
+        self.0.registrations.replace(Arc::clone(&catalog), registrations);
+        let Inner { parts, atproto, registrations, upstreams, .. } = &*self.0;
+        upstreams.replace(implementations(parts, &catalog, registrations, atproto.clone()));
     }
 
     /// How long a provider may take to renew credentials.
@@ -385,10 +413,33 @@ impl Ctx {
         &self.0.handle_checks
     }
 
+    /// The tenant whose deleted rows were swept last; empty: none yet in this round.
+    pub(crate) fn swept_tenant(&self) -> String {
+        self.0.swept_tenant.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Remembers the tenant whose deleted rows were swept last.
+    pub(crate) fn set_swept_tenant(&self, tenant_id: String) {
+        *self.0.swept_tenant.lock().unwrap_or_else(PoisonError::into_inner) = tenant_id;
+    }
+
     /// This server among those on the database.
     pub(crate) fn node(&self) -> &Node {
         &self.0.node
     }
+}
+
+/// The implementations of every provider, by name. A later one takes the place of an earlier one.
+fn implementations(
+    parts: &CtxParts,
+    catalog: &Catalog,
+    registrations: &Registrations,
+    atproto: (String, Arc<dyn Upstream>),
+) -> Vec<(String, Arc<dyn Upstream>)> {
+    let mut all = oauth2::providers(parts, catalog, registrations);
+    all.extend(parts.upstreams.iter().cloned());
+    all.push(atproto);
+    all
 }
 
 async fn wait_for<T>(task: JoinHandle<T>) -> Result<T, Internal> {

@@ -31,7 +31,7 @@ pub use authorization::scopes::ScopePolicy;
 pub use ctx::Ctx;
 pub use error::Internal;
 pub use operations::lifecycle::Lifecycle;
-pub use parts::CtxParts;
+pub use parts::{ConfiguredRegistration, ConfiguredRegistrations, CtxParts};
 pub use token::new_tokens::IssuedTokens;
 pub use token::refusal::{
     ClientCredentialsRefusal, CodeRefusal, DeviceRefusal, ExchangeRefusal, RefreshRefusal, TokenError,

@@ -1,5 +1,6 @@
 //! The parts that the context is composed of.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +12,25 @@ use causeway_providers::Catalog;
 use causeway_store::Store;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::sessions::History;
-use causeway_types::{Resource, Rng, Scope};
+use causeway_types::{Resource, Rng, Scope, Secret, UpstreamClientId};
 
 use crate::client::registration::RegistrationPolicy;
 use crate::operations::limits::RateLimits;
 use crate::upstream::atproto::profile::UpstreamProfile;
 use crate::upstream::traits::Upstream;
+
+/// Our registrations at providers for every tenant that has none of its own, by the provider's name: the operator's
+/// settings.
+pub type ConfiguredRegistrations = BTreeMap<String, ConfiguredRegistration>;
+
+/// A registration in the operator's settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfiguredRegistration {
+    /// Our identifier at the provider.
+    pub client_id: UpstreamClientId,
+    /// Our secret there; `None` for a public client.
+    pub client_secret: Option<Secret>,
+}
 
 /// The parts that a server is composed of.
 #[derive(Debug)]
@@ -39,6 +53,8 @@ pub struct CtxParts {
     pub profile: Arc<UpstreamProfile>,
     /// The definitions of providers.
     pub providers: Catalog,
+    /// Our registrations at providers that serve every tenant without one of its own.
+    pub provider_registrations: ConfiguredRegistrations,
     /// Further kinds of providers that sessions are kept at, by name.
     pub upstreams: Vec<(String, Arc<dyn Upstream>)>,
     /// How long a provider may take to renew credentials: [`RENEWAL_TIMEOUT`](crate::upstream::keeper::RENEWAL_TIMEOUT) at

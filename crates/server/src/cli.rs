@@ -183,6 +183,19 @@ pub(crate) struct ClientOptions {
     /// endpoint
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) id_token_claims: Option<bool>,
+    /// A provider whose accounts it may connect and relay calls to; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) provider: Vec<String>,
+    /// Allow it to make tenants and to act in them: a platform client
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) manage_tenants: Option<bool>,
+    /// Allow it to import connections that were made elsewhere
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) import_connections: Option<bool>,
+    /// Allow it to use connections without confirming that its user is the one who connected: somebody could be sent a link
+    /// and connect their account for another user of it
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) allow_unconfirmed: Option<bool>,
     /// Whether its requests need PKCE: required, or nonce (a confidential OpenID client that sends and checks a nonce
     /// may omit PKCE) [default: required]
     #[arg(long, value_name = "POLICY")]

@@ -7,22 +7,27 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use causeway_atproto::{AtprotoClient, AtprotoConfig};
-use causeway_config::{Config, ConfigError, DatabasePooler, ExternalUrl, Registration};
+use causeway_config::{
+    Config, ConfigError, DatabasePooler, ExternalUrl, ProviderConfig, ProviderSecret, Registration,
+};
 use causeway_domain::resource::ResourceScopes;
 use causeway_domain::{Clock, RateLimit, SystemClock};
 use causeway_flow::client::registration::RegistrationPolicy;
 use causeway_flow::operations::limits::RateLimits;
 use causeway_flow::upstream::keeper::RENEWAL_TIMEOUT;
-use causeway_flow::{Ctx, CtxParts, UpstreamClient, UpstreamProfile};
+use causeway_flow::{
+    ConfiguredRegistration, ConfiguredRegistrations, Ctx, CtxParts, UpstreamClient, UpstreamProfile,
+};
 use causeway_outbound::budget::Budgets;
 use causeway_outbound::{HttpClient, HttpConfig};
 use causeway_providers::Catalog;
+use causeway_providers::oauth::RegistrationIssuer;
 use causeway_store::engine::migrate::{self, SchemaState};
 use causeway_store::sessions;
 use causeway_store::sessions::History;
 use causeway_store::{DatabaseUrl, Pooler, ServerLock, ServerLockError, Store, StoreOptions};
 use causeway_types::resource::ResourceError;
-use causeway_types::{Resource, Scope, Secret, SystemRng};
+use causeway_types::{Resource, Scope, Secret, SystemRng, UpstreamClientId};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::secret_key;
@@ -241,6 +246,8 @@ pub(crate) async fn context(
     let atproto = AtprotoClient::new(outbound.clone(), atproto, Arc::clone(&clock), random.clone());
     let issuer = issuer.to_string();
     let registration = registration(config)?;
+    let catalog = providers(config)?;
+    let provider_registrations = provider_registrations(config, &catalog)?;
     let limits = limits(config);
     Ok(Ctx::new(CtxParts {
         store,
@@ -251,7 +258,8 @@ pub(crate) async fn context(
         rng: random,
         issuer,
         profile: Arc::new(profile),
-        providers: providers(config)?,
+        providers: catalog,
+        provider_registrations,
         upstreams: Vec::new(),
         renewal_timeout: RENEWAL_TIMEOUT,
         max_scope,
@@ -329,6 +337,53 @@ fn read_token(path: &std::path::Path, setting: &'static str) -> Result<Secret, C
         return Err(refuse("holds no token".to_owned(), "write one token of at least 16 characters into it"));
     }
     Ok(Secret::new(token))
+}
+
+/// Our registrations at providers, refused like any other setting. Each secret is read once.
+pub(crate) fn provider_registrations(
+    config: &Config,
+    catalog: &Catalog,
+) -> Result<ConfiguredRegistrations, ConfigError> {
+    config.providers.iter().map(|provider| registration_of(provider, catalog)).collect()
+}
+
+fn registration_of(
+    provider: &ProviderConfig,
+    catalog: &Catalog,
+) -> Result<(String, ConfiguredRegistration), ConfigError> {
+    let refuse = |problem: String, fix: &str| ConfigError {
+        setting: provider.setting.clone(),
+        problem,
+        fix: fix.to_owned(),
+    };
+    let name = &provider.name;
+    let definition = catalog.find(name).map(|provider| &provider.definition).ok_or_else(|| {
+        refuse(format!("there is no provider {name}"), "`causeway providers list` lists them")
+    })?;
+    if RegistrationIssuer::of(definition).is_none() {
+        let problem = format!("{name} is of the kind {}, where nothing is registered", definition.kind.name());
+        return Err(refuse(problem, "remove the setting"));
+    }
+    let client_secret = match &provider.client_secret {
+        None => None,
+        Some(ProviderSecret::Inline(secret)) => Some(Secret::new(secret.expose())),
+        Some(ProviderSecret::File(path)) => Some(client_secret(path).map_err(|problem| {
+            refuse(problem, "name a readable file that holds the secret and nothing else")
+        })?),
+    };
+    let client_id = UpstreamClientId::new(provider.client_id.clone());
+    Ok((name.clone(), ConfiguredRegistration { client_id, client_secret }))
+}
+
+/// Reads the secret that a provider gave, without the line's end.
+pub(crate) fn client_secret(path: &std::path::Path) -> Result<Secret, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    match text.trim() {
+        secret if secret.is_empty() || secret.contains(char::is_control) => {
+            Err(format!("{} holds no secret", path.display()))
+        }
+        secret => Ok(Secret::new(secret)),
+    }
 }
 
 fn limits(config: &Config) -> RateLimits {

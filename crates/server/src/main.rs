@@ -53,7 +53,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let telemetry = Telemetry::from_environment()?;
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
-            compose::providers(&config)?;
+            compose::provider_registrations(&config, &compose::providers(&config)?)?;
             let runtime = compose::runtime()?;
             let traces = telemetry.map(|telemetry| Traces::start(&telemetry, &runtime)).transpose()?;
             let logging = logging::init(&config, traces.as_ref());
@@ -87,7 +87,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Config { command: ConfigCommand::Check } => {
-            compose::providers(&config)?;
+            compose::provider_registrations(&config, &compose::providers(&config)?)?;
             say!("The configuration is valid.");
             Ok(())
         }

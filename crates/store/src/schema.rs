@@ -420,4 +420,5 @@ diesel::allow_tables_to_appear_in_same_query!(oauth_auth_request, oauth_atp_requ
 diesel::allow_tables_to_appear_in_same_query!(upstream_session, event_subscription);
 diesel::allow_tables_to_appear_in_same_query!(upstream_session, oauth_client);
 diesel::allow_tables_to_appear_in_same_query!(connection_access, upstream_session);
+diesel::allow_tables_to_appear_in_same_query!(provider_registration, upstream_session);
 diesel::allow_tables_to_appear_in_same_query!(tenant, tenant_client);

@@ -15,7 +15,7 @@ use causeway_flow::resource::access::{self, AccessError, AccessRequest, Bearer};
 use causeway_flow::resource::dpop::ProofRequest;
 use causeway_flow::upstream::keeper::RENEWAL_TIMEOUT;
 use causeway_flow::upstream::traits::Upstream;
-use causeway_flow::{Ctx, CtxParts, UpstreamClient, UpstreamProfile};
+use causeway_flow::{ConfiguredRegistrations, Ctx, CtxParts, UpstreamClient, UpstreamProfile};
 use causeway_outbound::{HttpClient, HttpConfig};
 use causeway_providers::Catalog;
 use causeway_store::Store;
@@ -165,6 +165,7 @@ impl TestApp {
             issuer: issuer.clone(),
             profile: Arc::new(UpstreamProfile::loopback(&issuer)),
             providers: Catalog::default(),
+            provider_registrations: ConfiguredRegistrations::new(),
             upstreams: vec![(BEARER.to_owned(), upstream)],
             renewal_timeout: RENEWAL_TIMEOUT,
             max_scope: scope,

@@ -15,7 +15,8 @@ use causeway_flow::upstream::keeper::UsableSession;
 use causeway_flow::upstream::relay::{CallError, RelayError, RelayRequest, RelayTarget};
 use causeway_flow::upstream::traits::{
     Answer, BeginRequest, Begun, CallbackParams, Called, Completion, ConnectError, Connected, Injected, Kept,
-    NewConnection, NoAnswer, Permit, RenewalFailure, Renewed, Verdict,
+    NewAccount, NewConnection, NoAnswer, Permit, Purpose, Redeemed, RenewalFailure, Renewed, SignInRequest,
+    Verdict,
 };
 use causeway_outbound::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use causeway_store::sessions::{self, upkeep};
@@ -70,7 +71,7 @@ impl BearerProvider {
         self.http.post(url).form(form).timeout(self.environment.timeout).send().await
     }
 
-    async fn give_back(&self, credentials: &Credentials) -> reqwest::Result<()> {
+    async fn end(&self, credentials: &Credentials) -> reqwest::Result<()> {
         let Some(token) = &credentials.refresh_token else { return Ok(()) };
         self.post("/oauth/revoke", &[("token", token.expose())]).await?.error_for_status().map(drop)
     }
@@ -92,6 +93,7 @@ impl BearerProvider {
 #[async_trait]
 impl Connected for BearerProvider {
     async fn begin(&self, request: &BeginRequest<'_>) -> Result<Begun, SignInError> {
+        let sign_in = request.sign_in().map_err(Internal::from)?;
         let verifier = CodeVerifier::random(&SystemRng);
         let mut url = self.at("/bearer/authorize")?;
         url.query_pairs_mut()
@@ -99,12 +101,12 @@ impl Connected for BearerProvider {
             .append_pair("state", request.state.as_str())
             .append_pair("code_challenge", verifier.challenge().as_str())
             .append_pair("scope", "read")
-            .append_pair("sub", request.named);
+            .append_pair("sub", sign_in.named);
         let pending = Pending::Other { provider: BEARER.to_owned(), data: Secret::new(verifier.expose()) };
-        Ok(Begun { url, pending, asked_again: false })
+        Ok(Begun { url, pending, asked_again: false, registration_id: None })
     }
 
-    async fn complete(&self, completion: &Completion<'_>) -> Result<NewConnection, ConnectError> {
+    async fn redeem(&self, completion: &Completion<'_>) -> Result<Redeemed, ConnectError> {
         let (Pending::Other { data: verifier, .. }, Some(code)) =
             (completion.pending, &completion.answer.code)
         else {
@@ -117,14 +119,29 @@ impl Connected for BearerProvider {
         ];
         let unavailable = |_| ConnectFailure::Unavailable;
         let answer = self.post("/bearer/token", &form).await.map_err(unavailable)?;
-        let body: Value = answer.json().await.map_err(unavailable)?;
+        Ok(Redeemed::Other(Secret::new(answer.text().await.map_err(unavailable)?)))
+    }
+
+    async fn identify(
+        &self,
+        completion: &Completion<'_>,
+        redeemed: &Redeemed,
+    ) -> Result<NewConnection, ConnectError> {
+        let body = issued(redeemed)?;
         let credentials = self.credentials(&body, "").ok_or(ConnectFailure::Refused)?;
         let subject = body["sub"].as_str().ok_or(ConnectFailure::Malformed)?.to_owned();
         if !completion.subjects.is_empty() && !completion.subjects.contains(&subject.as_str()) {
-            self.give_back(&credentials).await.map_err(|_| ConnectFailure::Unavailable)?;
             return Err(ConnectFailure::OtherAccount.into());
         }
-        Ok(NewConnection { binding: binding(subject), credentials })
+        Ok(NewConnection { binding: binding(subject), credentials, account: NewAccount::default() })
+    }
+
+    async fn give_back(&self, _: &TenantId, redeemed: &Redeemed) -> Result<(), NoAnswer> {
+        let body = issued(redeemed).map_err(NoAnswer::because)?;
+        match self.credentials(&body, "") {
+            Some(credentials) => self.end(&credentials).await.map_err(NoAnswer::because),
+            None => Ok(()),
+        }
     }
 }
 
@@ -150,7 +167,7 @@ impl Kept for BearerProvider {
                 if credentials.refresh_token.is_none() {
                     renewed.refresh_token = None;
                 }
-                Ok(Renewed { credentials: renewed, flaw: None })
+                Ok(Renewed { credentials: renewed, flaw: None, update: None })
             }
             (None, Some("invalid_grant")) => Err(RenewalFailure::Over { with: "invalid_grant".to_owned() }),
             _ => Err(RenewalFailure::Passing { retry_after }),
@@ -158,7 +175,7 @@ impl Kept for BearerProvider {
     }
 
     async fn revoke(&self, _: &SessionHead, credentials: &Credentials) -> Result<(), NoAnswer> {
-        self.give_back(credentials).await.map_err(NoAnswer::because)
+        self.end(credentials).await.map_err(NoAnswer::because)
     }
 
     fn sign_in_url(&self, issuer: &str, head: &SessionHead) -> String {
@@ -202,6 +219,12 @@ impl Called for BearerProvider {
     }
 }
 
+/// The token answer.
+fn issued(redeemed: &Redeemed) -> Result<Value, ConnectError> {
+    let malformed = |_| ConnectFailure::Malformed;
+    Ok(serde_json::from_str(redeemed.other()?.expose()).map_err(malformed)?)
+}
+
 fn binding(subject: String) -> Binding {
     Binding::Other(OtherBinding { provider: BEARER.to_owned(), subject, data: "{}".to_owned() })
 }
@@ -228,7 +251,8 @@ impl TestApp {
             expires_at: Some(now.plus(3600)),
             scope: "read".to_owned(),
         };
-        let connection = NewConnection { binding: binding(subject.to_owned()), credentials };
+        let account = NewAccount::default();
+        let connection = NewConnection { binding: binding(subject.to_owned()), credentials, account };
         self.store_bearer_session(client_id, connection, kind).await
     }
 
@@ -248,13 +272,15 @@ impl TestApp {
         let state = OauthState::random(&SystemRng);
         let request = BeginRequest {
             client: &client,
-            scope: &Scope::default(),
             state: &state,
-            named: subject,
-            is_chosen: true,
-            login: false,
-            select_account: false,
-            required: None,
+            purpose: Purpose::SignIn(SignInRequest {
+                scope: &Scope::default(),
+                named: subject,
+                is_chosen: true,
+                login: false,
+                select_account: false,
+                required: None,
+            }),
         };
         let (begun_at, begun) = (self.ctx.now(), self.provider.begin(&request).await?);
         let back = Agent::default().get(begun.url.as_str()).await?.location().context("no way back")?;
@@ -262,12 +288,14 @@ impl TestApp {
         ensure!(params.get("state").is_some_and(|given| given == state.as_str()), "{params:?}");
         let code = params.get("code").map(|code| Secret::new(code.as_str()));
         let completion = Completion {
+            tenant_id: &TenantId::default_tenant(),
             pending: &begun.pending,
             answer: &CallbackParams { code, ..CallbackParams::default() },
             subjects: &[subject],
             begun_at,
         };
-        let connection = self.provider.complete(&completion).await?;
+        let redeemed = self.provider.redeem(&completion).await?;
+        let connection = self.provider.identify(&completion, &redeemed).await?;
         self.store_bearer_session(client_id, connection, kind).await
     }
 
@@ -277,7 +305,7 @@ impl TestApp {
         connection: NewConnection,
         kind: SessionKind,
     ) -> Result<SessionHead> {
-        let (now, NewConnection { binding, credentials }) = (self.ctx.now(), connection);
+        let (now, NewConnection { binding, credentials, .. }) = (self.ctx.now(), connection);
         let head = SessionHead {
             session_id: UpstreamSessionId::issued(&SystemRng, now.into()),
             tenant_id: TenantId::default_tenant(),

@@ -81,6 +81,14 @@ wire_names! {
         AnswerTooLarge = "answer_too_large",
         /// Ours: the client has to send the request again, since its body was too large to buffer for a retry.
         ResendRequest = "resend_request",
+        /// Ours: the user did not grant a scope without which a connection is of no use.
+        ScopeMissing = "scope_missing",
+        /// Ours: the user connected another account than the one that was to be connected again.
+        AccountMismatch = "account_mismatch",
+        /// Ours: a provider issued no refresh token, and the connection that it would replace has one.
+        RefreshTokenMissing = "refresh_token_missing",
+        /// Ours: a provider does not accept our registration, or there is none.
+        ProviderMisconfigured = "provider_misconfigured",
         /// Ours: the address does not exist here.
         NotFound = "not_found",
     }
@@ -132,6 +140,10 @@ mod tests {
             "upstream_refused",
             "answer_too_large",
             "resend_request",
+            "scope_missing",
+            "account_mismatch",
+            "refresh_token_missing",
+            "provider_misconfigured",
             "not_found",
         );
     }

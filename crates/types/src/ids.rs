@@ -199,6 +199,7 @@ opaque_id! {
     /// The boundary that clients, sessions and tokens never cross.
     TenantId
 }
+random_id!(TenantId, "tn_");
 
 impl TenantId {
     /// The tenant of a deployment that has one.

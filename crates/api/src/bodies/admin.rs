@@ -203,6 +203,15 @@ pub(crate) struct AdminAuditEvent<'a> {
     /// The session concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
     session_id: Option<&'a UpstreamSessionId>,
+    /// The client's name for the user of the connection concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<&'a UserId>,
+    /// The provider of the connection concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<&'a str>,
+    /// The connection concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection_id: Option<&'a UpstreamSessionId>,
     /// The request that caused the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
@@ -233,6 +242,9 @@ impl<'a> From<&'a AuditEvent> for AdminAuditEvent<'a> {
             client_id,
             did,
             session_id,
+            user_id,
+            provider,
+            connection_id,
             request_id,
             correlation_id,
             address,
@@ -246,6 +258,9 @@ impl<'a> From<&'a AuditEvent> for AdminAuditEvent<'a> {
             client_id: client_id.as_ref(),
             did: did.as_ref(),
             session_id: session_id.as_ref(),
+            user_id: user_id.as_ref(),
+            provider: provider.as_deref(),
+            connection_id: connection_id.as_ref(),
             request_id: request_id.as_deref(),
             correlation_id: correlation_id.as_ref(),
             address: address.as_deref(),

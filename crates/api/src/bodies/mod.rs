@@ -4,7 +4,10 @@
 //! descriptions there: they address the developers of clients.
 
 pub(crate) mod admin;
+pub(crate) mod connect;
+pub(crate) mod connection;
 pub(crate) mod forms;
 pub(crate) mod oauth;
 pub(crate) mod schema;
 pub(crate) mod session;
+pub(crate) mod tenant;

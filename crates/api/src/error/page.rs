@@ -27,9 +27,9 @@ pub(crate) struct PageError {
     pub(super) code: ErrorCode,
     pub(super) problem: Problem,
     pub(super) detail: Option<String>,
-    retry_after: Option<u64>,
+    pub(super) retry_after: Option<u64>,
     /// Where the user may go on to, if they want to.
-    onward: Option<ClientAnswer>,
+    pub(super) onward: Option<ClientAnswer>,
 }
 
 impl PageError {

@@ -14,22 +14,32 @@ use causeway_flow::authorization::device::DeviceError;
 use causeway_flow::authorization::par::ParError;
 use causeway_flow::authorization::request::{Refusal, UnsafeRequest};
 use causeway_flow::client::assertion::AssertionError;
-use causeway_flow::client::authenticated::{Replayed, RequestAuthError};
+use causeway_flow::client::authenticated::{OwnAuthError, Replayed, RequestAuthError};
 use causeway_flow::client::authentication::ClientAuthError;
 use causeway_flow::client::document_fetch::DocumentTrouble;
 use causeway_flow::client::registration::RegistrationError;
 use causeway_flow::client::registration::create::RegisterError;
+use causeway_flow::connection::begin::BeginError;
+use causeway_flow::connection::complete::CompleteError;
+use causeway_flow::connection::confirm::ConfirmError;
+use causeway_flow::connection::connect_session::ConnectSessionError;
+use causeway_flow::connection::list::ListError;
+use causeway_flow::connection::show::ConnectionError;
+use causeway_flow::connection::tenant_client::{InvalidUserId, TenantError};
+use causeway_flow::connection::tenants::ManageError;
+use causeway_flow::connection::users::UserError;
 use causeway_flow::logout::rp_initiated::LogoutError;
 use causeway_flow::operations::events::ListenError;
 use causeway_flow::resource::access::AccessError;
 use causeway_flow::resource::dpop::ProofError;
 use causeway_flow::token::introspect::IntrospectError;
 use causeway_flow::token::revoke::RevokeError;
-use causeway_flow::upstream::connect::SignInError;
 use causeway_flow::upstream::connect::callback::CallbackError;
+use causeway_flow::upstream::connect::{AskAgain, ConnectFailure, Required, SignInError};
 use causeway_flow::upstream::export::ExportError;
 use causeway_flow::upstream::relay::{RelayError, Resend, UploadError};
 use causeway_flow::upstream::session::SessionError;
+use causeway_flow::upstream::traits::OfferError;
 use causeway_flow::{
     ClientCredentialsRefusal, CodeRefusal, DeviceRefusal, ExchangeRefusal, Internal, RefreshRefusal,
     TokenError, TokenRefusal,
@@ -213,7 +223,8 @@ fn authorization(book: &mut Book) {
     };
     every!(book, sign_in, SignInError {
         Input(IdentityError::Empty), Resolve(ResolveError::HandleNotFound),
-        Upstream(causeway_atproto::UpstreamTokenError::Malformed("x")), Gone, Internal(inside()),
+        Upstream(causeway_atproto::UpstreamTokenError::Malformed("x")), Provider(ConnectFailure::Unavailable), Gone,
+        Internal(inside()),
     });
     every!(book, |error: ResolveError| sign_in(SignInError::Resolve(error)), ResolveError {
         HandleNotFound, HandleAmbiguous, HandleMismatch, DidNotFound, DidDeactivated, DidTooLong, DidDocument("x"), NoPds,
@@ -284,13 +295,23 @@ fn resources(book: &mut Book) {
     book.add("no access token", "", &json(ApiError::no_token()));
     book.add("an unreadable one", "", &json(ApiError::malformed_token("more than one Authorization header")));
     every!(book, |error: AccessError| json(ApiError::access(&error, TokenType::Dpop)), AccessError {
-        Invalid, OtherResource("https://x.example".to_owned()), NoUser, Bound, Unbound, OtherKey,
+        Invalid, OtherResource("https://x.example".to_owned()), NoUser, NoClient, Bound, Unbound, OtherKey,
         Proof(ProofError::Nonce { fresh: "NONCE".to_owned() }), Internal(inside()),
     });
     every!(book, json, SessionError {
         ReauthRequired { sign_in_url: None }, Unavailable { retry_after: 7 }, Busy { retry_after: 1 }, Ended,
         NotConfigured(causeway_flow::upstream::session::NotConfigured("elsewhere".to_owned())), Internal(inside()),
     });
+    book.section("Clients in tenants");
+    book.add("no credentials", "", &json(ApiError::no_client()));
+    every!(book, json, OwnAuthError {
+        Request(RequestAuthError::Client(ClientAuthError::WrongSecret)), PublicClient, Replayed(Replayed::Proof), Internal(inside()),
+    });
+    every!(book, json, TenantError { Unnamed, NotFound, Internal(inside()) });
+    every!(book, json, ManageError { NotEntitled, Name, Namespace, NotFound, Own, Internal(inside()) });
+    every!(book, json, UserError { Name(InvalidUserId), NotFound, Internal(inside()) });
+    every!(book, json, ListError { User(InvalidUserId), State, Internal(inside()) });
+    every!(book, json, ConnectionError { NotFound, Internal(inside()) });
     book.section("Calls to the provider");
     every!(book, |error: RelayError| json(ApiError::relay(error, TokenType::Bearer)), RelayError {
         TokenScope { scope: "repo:app.bsky.feed.post?action=create".to_owned() },
@@ -306,6 +327,26 @@ fn resources(book: &mut Book) {
     });
     every!(book, json, ListenError {
         PublicClient, NotSubscribed, Crowded, Replayed(Replayed::Assertion), Internal(inside()),
+    });
+    book.section("Connect sessions");
+    every!(book, json, ConnectSessionError {
+        UserId, Providers, NotEntitled("elsewhere".to_owned()), NoBackground,
+        Offer { provider: "elsewhere".to_owned(), error: OfferError::NotOffered }, ReturnUri, NoReturnUri,
+        Value("state must have 2048 bytes at most, and no control characters"), NoConnection, NotFound, Internal(inside()),
+    });
+    let offer = |error: OfferError| json(ConnectSessionError::Offer { provider: "elsewhere".to_owned(), error });
+    every!(book, offer, OfferError {
+        NotOffered, Unknown("x\"é".to_owned()), Missing("host".to_owned()),
+        Value { name: "host".to_owned(), expected: "a host, such as example.com".to_owned() },
+    });
+    every!(book, json, ConfirmError { UserId, Code, Internal(inside()) });
+    every!(book, page, BeginError { Gone, NotChosen, Provider(ConnectFailure::Unavailable), Internal(inside()) });
+    every!(book, page, CompleteError { State, Internal(inside()) });
+    let failure = |failure: ConnectFailure| page(PageError::not_connected(&failure));
+    every!(book, failure, ConnectFailure {
+        Issuer, Declined, Refused, OtherAccount, ForeignAccount, LongDid, Malformed, Unavailable, Overtaken,
+        Required(Required::Login), ScopeMissing, AccountMismatch, NoRefreshToken, Misconfigured,
+        AskAgain(AskAgain::ForceReauth),
     });
     book.section("Anywhere");
     book.add("a limit", "", &[json(TOO_MANY), page(TOO_MANY)].concat());

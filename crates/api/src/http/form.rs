@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::Payload;
+use causeway_flow::upstream::traits::CallbackParams;
 use causeway_outbound::budget::{Budget, Exhausted, Held};
 use causeway_types::Secret;
 use causeway_types::secret::{PlainToken, TokenKind};
@@ -116,6 +117,22 @@ impl Params {
             }
         }
         Self(params)
+    }
+
+    /// Reads the whole query that a provider wrote and a browser delivered, whatever its parameters are called; otherwise
+    /// as [`Params::of_answer`].
+    pub(crate) fn of_callback(req: &HttpRequest) -> CallbackParams {
+        let pairs = url::form_urlencoded::parse(req.query_string().as_bytes()).take(MAX_PARAMS);
+        let names: Vec<String> = pairs.map(|(name, _)| name.into_owned()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut params = Self::of_answer(req, &names);
+        CallbackParams {
+            state: params.take("state"),
+            code: params.take("code").map(Secret::new),
+            iss: params.take("iss"),
+            error: params.take("error"),
+            others: params.0.into_iter().map(|(name, value)| (name, Secret::new(value))).collect(),
+        }
     }
 
     /// The parameters of a request's body.

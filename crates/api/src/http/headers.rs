@@ -32,6 +32,11 @@ pub(crate) fn json_response(status: StatusCode) -> HttpResponseBuilder {
     response
 }
 
+/// An answer without a body that must not be stored.
+pub(crate) fn no_content() -> HttpResponse {
+    HttpResponse::NoContent().insert_header((CACHE_CONTROL, fixed("no-store"))).finish()
+}
+
 /// A signed answer that must not be stored.
 pub(crate) fn jwt_no_store(content_type: &'static str, jwt: String) -> HttpResponse {
     HttpResponse::Ok()

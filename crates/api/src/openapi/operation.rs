@@ -12,6 +12,8 @@ pub(super) enum Security {
     Anybody,
     /// A client, by any method that it may have registered; a public one only identifies itself.
     Client,
+    /// A client that authenticates: by HTTP Basic, or by an access token of its own.
+    Confidential,
     /// The holder of an access token.
     AccessToken,
     /// The holder of a registration access token (RFC 7592).
@@ -47,6 +49,7 @@ impl Operation {
             Security::Anybody => json!([{}]),
             // Credentials in the body cannot be described as a security scheme.
             Security::Client => json!([{ "clientBasic": [] }, {}]),
+            Security::Confidential => json!([{ "clientBasic": [] }, { "bearer": [] }, { "dpop": [] }]),
             Security::AccessToken => json!([{ "bearer": [] }, { "dpop": [] }]),
             Security::Operator => json!([{ "operatorToken": [] }]),
             Security::RegistrationToken => json!([{ "registrationToken": [] }]),

@@ -10,6 +10,7 @@
 mod account;
 mod assets;
 mod choose;
+mod connect;
 mod consent;
 mod device;
 mod error;
@@ -31,6 +32,7 @@ pub use self::assets::{
     ASSETS, Asset, CSS, CSS_HREF, DEMO_JS, DEMO_JS_HREF, FAVICON_HREF, FAVICON_SVG, FORM_POST_JS_HREF,
 };
 pub use self::choose::ChoosePage;
+pub use self::connect::{ConnectDonePage, ConnectOffer, ConnectPage};
 pub use self::consent::{AskedScopes, CONSENT_ACTION, ConsentPage};
 pub use self::device::{DEVICE_ACTION, DEVICE_CONFIRM_ACTION, DeviceConfirmPage, DeviceDonePage, DevicePage};
 pub use self::error::{ErrorPage, Onward};
@@ -40,7 +42,7 @@ pub use self::host::{asking_host, client_host, client_name, device_host, host_of
 pub use self::lang::Lang;
 pub use self::logout::{LOGOUT_ACTION, LogoutAccount, LogoutPage, SignedOutPage};
 pub use self::notice::{AccountNotice, DeviceTrouble};
-pub use self::problem::Problem;
+pub use self::problem::{NotConnected, Problem};
 pub use self::scope_words::{ScopeGroup, ScopeItem, ScopeLine};
 pub use self::sign_in::{SIGN_IN_ACTION, SignInPage};
 

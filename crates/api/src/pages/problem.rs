@@ -15,6 +15,10 @@ pub enum Problem {
     ConsentOver,
     /// The user has not signed in yet.
     NotSignedIn,
+    /// The link to connect an account was used, or has expired.
+    ConnectOver,
+    /// No account was connected.
+    NotConnected(NotConnected),
     /// A form came back without a decision.
     Undecided,
     /// A form that did not come from a page of ours in this browser.
@@ -27,4 +31,23 @@ pub enum Problem {
     TooMany,
     /// There is no such page.
     NotFound,
+}
+
+/// Why no account was connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotConnected {
+    /// The user said no.
+    Denied,
+    /// The user did not grant everything that is needed.
+    ScopeMissing,
+    /// Another account is connected already.
+    OtherAccount,
+    /// The provider issued no refresh token.
+    NoRefreshToken,
+    /// The provider does not answer.
+    Unavailable,
+    /// Our registration at the provider is at fault.
+    Misconfigured,
+    /// The provider refused, or its answer cannot be used.
+    Refused,
 }

@@ -23,6 +23,7 @@ pub(super) struct Text {
     pub(super) account: Account,
     pub(super) logout: Logout,
     pub(super) device: Device,
+    pub(super) connect: Connect,
     pub(super) form_post: FormPost,
     pub(super) error: Error,
     pub(super) demo: Demo,
@@ -144,6 +145,20 @@ pub(super) struct Device {
     pub(super) done_what: &'static str,
     pub(super) denied: &'static str,
     pub(super) denied_what: &'static str,
+}
+
+pub(super) struct Connect {
+    pub(super) heading: Around,
+    pub(super) verified: &'static str,
+    pub(super) provider: &'static str,
+    pub(super) provider_note: &'static str,
+    pub(super) only_yours: Around,
+    pub(super) again: &'static str,
+    pub(super) background: &'static str,
+    pub(super) scopes: Around,
+    pub(super) proceed: Around,
+    pub(super) done: &'static str,
+    pub(super) done_what: Around,
 }
 
 pub(super) struct FormPost {

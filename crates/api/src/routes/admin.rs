@@ -1,7 +1,7 @@
 //! `/admin/...`: the operator's API, with a token of its own. Without a configured token it does not exist.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::{Data, Path, Payload, ServiceConfig, delete, get, post, put};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::client::ClientMetadata;
@@ -23,15 +23,11 @@ use crate::bodies::admin::{
 };
 use crate::error::ApiError;
 use crate::http::form::{Params, has_controls, read_json};
-use crate::http::headers::json_no_store;
+use crate::http::headers::{json_no_store, no_content};
+use crate::http::list;
 use crate::http::request;
 use crate::http::resource::api;
 use crate::state::AppState;
-
-/// The default length of a list.
-const LIMIT: i64 = 100;
-/// The maximum length of a list.
-const MAX_LIMIT: i64 = 1000;
 
 type Answered = Result<HttpResponse, ApiError>;
 
@@ -95,26 +91,12 @@ fn ok(body: &impl Serialize) -> HttpResponse {
     json_no_store(StatusCode::OK, body)
 }
 
-fn nothing() -> HttpResponse {
-    HttpResponse::NoContent().insert_header((CACHE_CONTROL, "no-store")).finish()
-}
-
 async fn body<T: DeserializeOwned>(req: &HttpRequest, payload: Payload) -> Result<T, ApiError> {
     Ok(read_json(req, payload).await?)
 }
 
-/// Reads which page of a list is requested; these parameters are taken last. A filter with a misspelled name
-/// is refused rather than ignored, which would list everything.
-fn page(mut params: Params) -> Result<PageRequest, ApiError> {
-    let (limit, after) = (params.take("limit"), params.take("after"));
-    params.refuse_rest()?;
-    if after.as_deref().is_some_and(has_controls) {
-        return Err(bad("after must be the value of next on the previous page"));
-    }
-    let Some(text) = limit else { return Ok(PageRequest { after, limit: LIMIT }) };
-    let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-    let limit = limit.ok_or_else(|| bad(format!("limit must be a number from 1 to {MAX_LIMIT}")))?;
-    Ok(PageRequest { after, limit })
+fn page(params: Params) -> Result<PageRequest, ApiError> {
+    list::page(params, "after")
 }
 
 fn flag(params: &mut Params, name: &str) -> Result<bool, ApiError> {
@@ -181,7 +163,7 @@ async fn update_client(
 async fn delete_client(req: HttpRequest, state: Data<AppState>, id: Path<String>) -> Answered {
     require_operator(&req, &state)?;
     let deleted = admin::delete_client(&state.ctx, &ClientId::new(id.into_inner())).await?;
-    if deleted { Ok(nothing()) } else { Err(gone("client")) }
+    if deleted { Ok(no_content()) } else { Err(gone("client")) }
 }
 
 async fn rotate_secret(req: HttpRequest, state: Data<AppState>, id: Path<String>) -> Answered {
@@ -216,7 +198,7 @@ async fn show_session(req: HttpRequest, state: Data<AppState>, id: Path<String>)
 async fn end_session(req: HttpRequest, state: Data<AppState>, id: Path<String>) -> Answered {
     require_operator(&req, &state)?;
     let ended = admin::end_session(&state.ctx, &UpstreamSessionId::new(id.into_inner())).await?;
-    ended.map(|_| nothing()).ok_or_else(|| gone("session"))
+    ended.map(|_| no_content()).ok_or_else(|| gone("session"))
 }
 
 async fn revoke_tokens(req: HttpRequest, state: Data<AppState>, payload: Payload) -> Answered {
@@ -254,7 +236,7 @@ async fn rotate_key(req: HttpRequest, state: Data<AppState>, payload: Payload) -
 async fn retire_key(req: HttpRequest, state: Data<AppState>, kid: Path<String>) -> Answered {
     require_operator(&req, &state)?;
     let retired = admin::retire_key(&state.ctx, &kid).await?;
-    if retired { Ok(nothing()) } else { Err(gone("rotated-out key")) }
+    if retired { Ok(no_content()) } else { Err(gone("rotated-out key")) }
 }
 
 async fn list_audit_events(req: HttpRequest, state: Data<AppState>) -> Answered {

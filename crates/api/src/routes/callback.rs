@@ -22,6 +22,7 @@ pub(crate) async fn callback(req: HttpRequest, state: Data<AppState>) -> Result<
         code: params.take("code").map(Secret::new),
         iss: params.take("iss"),
         error: params.take("error"),
+        ..CallbackParams::default()
     };
     match callback::complete(&state.ctx, params, &browser).await? {
         CallbackOutcome::Consent(id) => Ok(see_other(&consent::location(&state, &id), None)),

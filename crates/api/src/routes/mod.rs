@@ -5,6 +5,9 @@ pub(crate) mod admin;
 mod authorize;
 mod callback;
 mod client_documents;
+mod connect;
+mod connect_sessions;
+mod connections;
 mod consent;
 mod device;
 mod events;
@@ -20,8 +23,10 @@ mod revoke;
 mod session;
 mod sessions;
 mod sign_in;
+mod tenants;
 mod token;
 mod userinfo;
+mod users;
 mod xrpc;
 
 use actix_web::middleware::from_fn;
@@ -58,6 +63,15 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
                 .route(post().to(sessions::find)),
         )
         .service(api("/api/events", "GET, POST").route(get().to(events::get)).route(post().to(events::post)))
+        .service(api("/api/connect-sessions", "POST").route(post().to(connect_sessions::create)))
+        .service(api("/api/connections/confirm", "POST").route(post().to(connect_sessions::confirm)))
+        .service(
+            api("/api/tenants", "GET, POST")
+                .route(get().to(tenants::list))
+                .route(post().to(tenants::create)),
+        )
+        .service(api("/api/users", "GET").route(get().to(users::list)))
+        .service(api("/api/connections", "GET").route(get().to(connections::list)))
         .service(api("/graphql", "POST").route(post().to(graphql::post)).wrap(cors()));
     with_path_parameters(config);
     config.default_service(web::to(not_found));
@@ -139,7 +153,35 @@ fn with_path_parameters(config: &mut ServiceConfig) {
                 .route(get().to(sessions::show))
                 .route(post().to(sessions::show)),
         )
+        .service(
+            api("/api/connect-sessions/{connect_session_id}", "GET").route(get().to(connect_sessions::show)),
+        )
+        .service(
+            api("/connect/{token}", "GET, POST")
+                .route(get().to(connect::get).wrap(from_fn(at_issuer)))
+                .route(post().to(connect::post)),
+        )
+        .service(
+            api("/connect/callback/{registration_id}", "GET")
+                .route(get().to(connect::registration_callback).wrap(from_fn(at_issuer))),
+        )
+        .service(
+            api("/connect/{provider}/callback", "GET")
+                .route(get().to(connect::provider_callback).wrap(from_fn(at_issuer))),
+        )
         .service(api("/api/sessions/{session_id}/dpop-proof", "POST").route(post().to(sessions::dpop_proof)))
+        .service(
+            api("/api/tenants/{tenant_id}", "GET, DELETE")
+                .route(get().to(tenants::show))
+                .route(delete().to(tenants::delete)),
+        )
+        .service(api("/api/users/{user_id}", "DELETE").route(delete().to(users::delete)))
+        .service(api("/api/users/{user_id}/export", "GET").route(get().to(users::export)))
+        .service(
+            api("/api/connections/{connection_id}", "GET, DELETE")
+                .route(get().to(connections::show))
+                .route(delete().to(connections::end)),
+        )
         .service(
             api("/oauth/register/{client_id}", "GET, PUT, DELETE")
                 .route(get().to(register::show))

@@ -1,5 +1,6 @@
 //! The TOML file.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use schemars::JsonSchema;
@@ -9,6 +10,7 @@ use toml::{Table, Value};
 use crate::error::{ConfigError, Fault};
 use crate::settings::nearest::nearest;
 use crate::settings::table::{self, Kind};
+use crate::values::provider::FileProvider;
 
 /// The TOML file, under the names of the flags. Every key is optional.
 ///
@@ -56,6 +58,8 @@ pub(crate) struct FileConfig {
     pub(crate) providers_dir: Option<String>,
     pub(crate) log_format: Option<String>,
     pub(crate) log_level: Option<String>,
+    /// Our registrations at providers, by the provider's name, for every tenant that has none of its own
+    pub(crate) providers: BTreeMap<String, FileProvider>,
 }
 
 impl FileConfig {
@@ -92,6 +96,14 @@ fn check_keys(table: Table, path: &Path) -> Result<Table, ConfigError> {
     };
     let mut known = Table::new();
     for (key, value) in table {
+        if key == PROVIDERS {
+            check_providers(&value).map_err(|problem| {
+                let fix = "write [providers.NAME] with client-id and client-secret-file".to_owned();
+                refuse(&key, problem, fix)
+            })?;
+            known.insert(key, value);
+            continue;
+        }
         let Some(setting) = table::find_file_key(&key) else {
             let fix = match key.replace('_', "-").as_str() {
                 "secret-key" => {
@@ -115,6 +127,33 @@ fn check_keys(table: Table, path: &Path) -> Result<Table, ConfigError> {
         }
     }
     Ok(known)
+}
+
+/// The table of providers, which has tables of its own.
+const PROVIDERS: &str = "providers";
+
+/// Says what is wrong with the table of providers.
+fn check_providers(value: &Value) -> Result<(), String> {
+    let Value::Table(providers) = value else {
+        return Err(format!("is {} where a table is expected", noun(value)));
+    };
+    for (name, provider) in providers {
+        let Value::Table(keys) = provider else {
+            return Err(format!("{name} is {} where a table is expected", noun(provider)));
+        };
+        for (key, value) in keys {
+            if !["client-id", "client-secret-file"].contains(&&*key.replace('_', "-")) {
+                return Err(format!("{name}.{key} is an unknown setting"));
+            }
+            if !value.is_str() {
+                return Err(format!("{name}.{key} is {} where a string is expected", noun(value)));
+            }
+        }
+        if keys.len() > keys.keys().map(|key| key.replace('_', "-")).collect::<BTreeSet<_>>().len() {
+            return Err(format!("{name} has a setting twice"));
+        }
+    }
+    Ok(())
 }
 
 fn is_of(kind: Kind, value: &Value) -> bool {

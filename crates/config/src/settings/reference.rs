@@ -89,6 +89,23 @@ own, such as `CAUSEWAY_SERVICE_HOST`, are ignored.
 ";
 
 const NOTES: &str = "
+## Registrations at providers
+
+What a [provider](../providers.md) gave when you registered Causeway there serves every [tenant](../tenants.md) that has no
+registration of its own:
+
+```toml
+[providers.google]
+client-id = \"...apps.googleusercontent.com\"
+client-secret-file = \"/run/secrets/google\"
+```
+
+or in the environment, with the name in capitals and hyphens as underscores: `CAUSEWAY_PROVIDER_GOOGLE_CLIENT_ID`, and
+`CAUSEWAY_PROVIDER_GOOGLE_CLIENT_SECRET` or `CAUSEWAY_PROVIDER_GOOGLE_CLIENT_SECRET_FILE`. Variables take precedence over
+the file. SIGHUP reads all of it again, and a changed secret serves existing connections at once.
+
+## Notes
+
 Lists (`--trusted-proxies`, `--resolve`) are repeated flags, comma-separated in the environment (`CAUSEWAY_RESOURCE_SCOPE`:
 semicolon-separated), and arrays in the file. `--dev-mode` and `--demo` are used alone or with a value: `--demo=false`. File names are relative to the
 directory the server is started in. The schema of the file is [config.schema.json](config.schema.json).

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::settings::layers::Source;
 use crate::settings::table::{self, Setting};
 use crate::values::choices::{LogFormat, RateLimitValue};
+use crate::values::provider::{ProviderConfig, ProviderSecret};
 use crate::values::secret::SecretKeySource;
 
 const REDACTED: &str = "REDACTED";
@@ -28,6 +29,19 @@ impl Config {
             };
             // Writing to a string cannot fail.
             let _ = writeln!(out, "{line}");
+        }
+        for provider in &self.providers {
+            let ProviderConfig { name, client_id, client_secret, setting } = provider;
+            let _ = writeln!(out, "\n[providers.{name}]\nclient-id = {}  # {setting}", quote(client_id));
+            let _ = match client_secret {
+                Some(ProviderSecret::File(path)) => {
+                    writeln!(out, "client-secret-file = {}", quote(&path.display().to_string()))
+                }
+                Some(ProviderSecret::Inline(_)) => {
+                    writeln!(out, "# client-secret-file: {REDACTED}, the secret is in the environment")
+                }
+                None => writeln!(out, "# client-secret-file: none, the client is public"),
+            };
         }
         out
     }

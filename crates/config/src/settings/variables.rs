@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use crate::error::ConfigError;
 use crate::settings::nearest::nearest;
 use crate::settings::table;
+use crate::values::provider;
 
 const PREFIX: &str = "CAUSEWAY_";
 
@@ -14,7 +15,10 @@ pub(crate) fn check(variables: impl Iterator<Item = (OsString, OsString)>) -> Re
     let unknown = variables
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
         .filter(|(name, value)| name.starts_with(PREFIX) && !value.is_empty())
-        .find(|(name, value)| !known().any(|known| known == name) && !is_service_link(name, value));
+        .find(|(name, value)| {
+            let is_known = known().any(|known| known == name) || provider::is_variable(name);
+            !is_known && !is_service_link(name, value)
+        });
     unknown.map_or(Ok(()), |(name, _)| {
         let fix = format!("did you mean {}? Otherwise unset it", nearest(&name, known()));
         Err(ConfigError {
@@ -56,6 +60,7 @@ mod tests {
             ("CAUSEWAY_ADMIN_TOKEN", "CAUSEWAY_ADMIN_TOKEN_FILE"),
             ("CAUSEWAY_SECRETKEY", "CAUSEWAY_SECRET_KEY"),
             ("CAUSEWAY_listen", "CAUSEWAY_LISTEN"),
+            ("CAUSEWAY_PROVIDER_DIR", "CAUSEWAY_PROVIDERS_DIR"),
         ] {
             let wanted =
                 format!("{name} (environment): unknown setting; did you mean {meant}? Otherwise unset it");
@@ -67,7 +72,7 @@ mod tests {
 
     #[test]
     fn what_others_set_is_let_be() {
-        for name in known().chain(["CAUSEWAYX", "OTHER_CAUSEWAY_LISTEN", "causeway_listen"]) {
+        for name in known().chain(["CAUSEWAY_PROVIDER_MY_CRM_CLIENT_SECRET_FILE", "CAUSEWAYX", "OTHER_CAUSEWAY_LISTEN", "causeway_listen"]) {
             assert_eq!(refusal(name, "x"), None, "{name}");
         }
         for (name, value) in [

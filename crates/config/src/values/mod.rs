@@ -4,4 +4,5 @@ pub(crate) mod choices;
 pub(crate) mod database;
 pub(crate) mod exposed;
 pub(crate) mod external_url;
+pub(crate) mod provider;
 pub(crate) mod secret;

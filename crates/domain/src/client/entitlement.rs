@@ -13,11 +13,24 @@ pub enum Entitlement {
     SessionExport,
     /// To receive the claims of the userinfo endpoint in its `id_token`s.
     IdTokenClaims,
+    /// To make tenants and act in them.
+    ManageTenants,
+    /// To import connections that were made elsewhere.
+    ImportConnections,
+    /// To use its users' connections without confirming that they are the ones who connected.
+    AllowUnconfirmed,
 }
 
 impl Entitlement {
     /// Every entitlement.
-    pub const ALL: [Self; 3] = [Self::BackgroundAccess, Self::SessionExport, Self::IdTokenClaims];
+    pub const ALL: [Self; 6] = [
+        Self::BackgroundAccess,
+        Self::SessionExport,
+        Self::IdTokenClaims,
+        Self::ManageTenants,
+        Self::ImportConnections,
+        Self::AllowUnconfirmed,
+    ];
 
     /// The member of the document in which the operator reads and sets it.
     pub const fn member(self) -> &'static str {
@@ -25,6 +38,9 @@ impl Entitlement {
             Self::BackgroundAccess => "allow_background_access",
             Self::SessionExport => "allow_session_export",
             Self::IdTokenClaims => "id_token_claims",
+            Self::ManageTenants => "manage_tenants",
+            Self::ImportConnections => "import_connections",
+            Self::AllowUnconfirmed => "allow_unconfirmed",
         }
     }
 }
@@ -45,11 +61,11 @@ pub struct Entitlements {
     pub allowed_resources: Vec<Resource>,
     /// The providers whose accounts it may connect and relay to.
     pub providers: Vec<String>,
-    /// Whether it may make tenants and act in them.
+    /// [`Entitlement::ManageTenants`].
     pub manage_tenants: bool,
-    /// Whether it may import connections that were made elsewhere.
+    /// [`Entitlement::ImportConnections`].
     pub import_connections: bool,
-    /// Whether its users' connections serve without its confirmation that they are the ones who connected.
+    /// [`Entitlement::AllowUnconfirmed`].
     pub allow_unconfirmed: bool,
 }
 
@@ -60,6 +76,9 @@ impl Entitlements {
             Entitlement::BackgroundAccess => self.background_access,
             Entitlement::SessionExport => self.session_export,
             Entitlement::IdTokenClaims => self.id_token_claims,
+            Entitlement::ManageTenants => self.manage_tenants,
+            Entitlement::ImportConnections => self.import_connections,
+            Entitlement::AllowUnconfirmed => self.allow_unconfirmed,
         }
     }
 
@@ -69,6 +88,9 @@ impl Entitlements {
             Entitlement::BackgroundAccess => self.background_access = granted,
             Entitlement::SessionExport => self.session_export = granted,
             Entitlement::IdTokenClaims => self.id_token_claims = granted,
+            Entitlement::ManageTenants => self.manage_tenants = granted,
+            Entitlement::ImportConnections => self.import_connections = granted,
+            Entitlement::AllowUnconfirmed => self.allow_unconfirmed = granted,
         }
     }
 }

@@ -7,18 +7,24 @@ pub(super) const PKCE: &str = "pkce";
 /// The third-party resources that the client may request tokens for. Only the operator sets it, since a resource
 /// trusts a token that names it.
 pub(super) const ALLOWED_RESOURCES: &str = "allowed_resources";
+/// The providers whose accounts the client may connect.
+pub(super) const PROVIDERS: &str = "providers";
 pub(super) const ACCESS_TOKEN_EXPIRATION: &str = "access_token_expiration";
 pub(super) const REFRESH_TOKEN_EXPIRATION: &str = "refresh_token_expiration";
 
 /// Members that a client may not set. They include those of the server's response: when a client sends its
 /// old registration again, they are not stored, least of all its old secret.
-const RESERVED: [&str; 10] = [
+const RESERVED: [&str; 14] = [
     "client_id",
     "client_secret",
     "registration_",
     Entitlement::BackgroundAccess.member(),
     Entitlement::SessionExport.member(),
     Entitlement::IdTokenClaims.member(),
+    Entitlement::ManageTenants.member(),
+    Entitlement::ImportConnections.member(),
+    Entitlement::AllowUnconfirmed.member(),
+    PROVIDERS,
     PKCE,
     ALLOWED_RESOURCES,
     ACCESS_TOKEN_EXPIRATION,

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::entitlement::Entitlement;
 use super::metadata::ClientMetadata;
 use super::operator_members::{
-    ACCESS_TOKEN_EXPIRATION, ALLOWED_RESOURCES, PKCE, REFRESH_TOKEN_EXPIRATION, is_reserved,
+    ACCESS_TOKEN_EXPIRATION, ALLOWED_RESOURCES, PKCE, PROVIDERS, REFRESH_TOKEN_EXPIRATION, is_reserved,
 };
 use super::pkce_policy::PkcePolicy;
 use super::registered::Client;
@@ -37,6 +37,9 @@ pub enum ClientTermsError {
         /// The reason.
         error: ResourceError,
     },
+    /// Not a list of names of providers.
+    #[error("{PROVIDERS} must be a list of names of providers, such as google")]
+    Providers,
     /// An invalid lifetime of access tokens, which always expire.
     #[error(
         "{ACCESS_TOKEN_EXPIRATION} must be a number of seconds from 1 to {}",
@@ -70,6 +73,14 @@ pub struct ClientTerms {
     pub pkce: Option<PkcePolicy>,
     /// The external resources that the client may request tokens for (RFC 8707).
     pub allowed_resources: Option<Vec<Resource>>,
+    /// The providers whose accounts the client may connect and relay calls to.
+    pub providers: Option<Vec<String>>,
+    /// Whether the client may make tenants and act in them: a platform client.
+    pub manage_tenants: Option<bool>,
+    /// Whether the client may import connections that were made elsewhere.
+    pub import_connections: Option<bool>,
+    /// Whether the client may use connections without confirming that its user is the one who connected.
+    pub allow_unconfirmed: Option<bool>,
     /// The lifetime of the client's access tokens, in seconds.
     #[schemars(range(min = 1, max = Client::MAX_ACCESS_TOKEN_EXPIRATION))]
     pub access_token_expiration: Option<i64>,
@@ -92,6 +103,10 @@ impl ClientTerms {
             session_export: take_entitlement(members, Entitlement::SessionExport)?,
             id_token_claims: take_entitlement(members, Entitlement::IdTokenClaims)?,
             pkce: members.remove(PKCE).as_ref().map(parse_pkce).transpose()?,
+            providers: members.remove(PROVIDERS).as_ref().map(parse_providers).transpose()?,
+            manage_tenants: take_entitlement(members, Entitlement::ManageTenants)?,
+            import_connections: take_entitlement(members, Entitlement::ImportConnections)?,
+            allow_unconfirmed: take_entitlement(members, Entitlement::AllowUnconfirmed)?,
             allowed_resources: members.remove(ALLOWED_RESOURCES).as_ref().map(parse_resources).transpose()?,
             access_token_expiration: take_seconds(
                 members,
@@ -119,6 +134,9 @@ impl ClientTerms {
             (Entitlement::BackgroundAccess, self.background_access),
             (Entitlement::SessionExport, self.session_export),
             (Entitlement::IdTokenClaims, self.id_token_claims),
+            (Entitlement::ManageTenants, self.manage_tenants),
+            (Entitlement::ImportConnections, self.import_connections),
+            (Entitlement::AllowUnconfirmed, self.allow_unconfirmed),
         ];
         for (entitlement, granted) in entitlements {
             if let Some(granted) = granted {
@@ -130,6 +148,9 @@ impl ClientTerms {
         }
         if let Some(resources) = &self.allowed_resources {
             client.entitlements.allowed_resources.clone_from(resources);
+        }
+        if let Some(providers) = &self.providers {
+            client.entitlements.providers.clone_from(providers);
         }
         client.access_token_expiration =
             self.access_token_expiration.unwrap_or(client.access_token_expiration);
@@ -144,6 +165,7 @@ impl ClientTerms {
         let others = [
             (PKCE, client.pkce_policy().as_str().into()),
             (ALLOWED_RESOURCES, client.entitlements.allowed_resources.iter().map(Resource::as_str).collect()),
+            (PROVIDERS, client.entitlements.providers.clone().into()),
             (ACCESS_TOKEN_EXPIRATION, client.access_token_expiration.into()),
             (REFRESH_TOKEN_EXPIRATION, client.refresh_token_expiration.into()),
         ];
@@ -175,6 +197,20 @@ fn parse_resources(value: &Value) -> Result<Vec<Resource>, ClientTermsError> {
     value.as_array().ok_or(ClientTermsError::Resources)?.iter().map(parse).collect()
 }
 
+/// The longest name of a provider, in characters.
+const MAX_PROVIDER_NAME: usize = 64;
+
+fn parse_providers(value: &Value) -> Result<Vec<String>, ClientTermsError> {
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let is_name = |name: &&str| (1..=MAX_PROVIDER_NAME).contains(&name.len()) && name.chars().all(legal);
+    let parse = |name: &Value| name.as_str().filter(is_name).map(str::to_owned);
+    let names = value.as_array().and_then(|names| names.iter().map(parse).collect::<Option<Vec<_>>>());
+    let mut names = names.ok_or(ClientTermsError::Providers)?;
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
 fn take_seconds(
     members: &mut Map<String, Value>,
     name: &str,
@@ -204,7 +240,8 @@ mod tests {
     fn said_then_shown() {
         let said = json!({
             "allow_background_access": true, "allow_session_export": true, "id_token_claims": true,
-            "pkce": "nonce", "allowed_resources": ["urn:a:b"],
+            "pkce": "nonce", "allowed_resources": ["urn:a:b"], "providers": ["facebook", "google"],
+            "manage_tenants": true, "import_connections": true, "allow_unconfirmed": true,
             "access_token_expiration": 60, "refresh_token_expiration": 0,
         });
         let (metadata, terms) = take(&said).unwrap();
@@ -232,6 +269,12 @@ mod tests {
             ("allowed_resources", json!("urn:a:b")),
             ("allowed_resources", json!([1])),
             ("allowed_resources", json!(["/here"])),
+            ("providers", json!("google")),
+            ("providers", json!(["Google"])),
+            ("providers", json!([""])),
+            ("manage_tenants", json!("yes")),
+            ("import_connections", json!(1)),
+            ("allow_unconfirmed", json!(null)),
             ("access_token_expiration", json!(0)),
             ("access_token_expiration", json!("60")),
             ("access_token_expiration", json!(i64::MAX)),

@@ -21,4 +21,4 @@ pub use self::identity::{ManagedAccount, SocialIdentity};
 pub use self::registration::{Registration, RegistrationOrigin, RegistrationState};
 pub use self::tasks::{GarbledTasks, read_tasks};
 pub use self::tenant::Tenant;
-pub use self::work::{WorkItem, WorkKind};
+pub use self::work::{Erasure, WorkItem, WorkKind};

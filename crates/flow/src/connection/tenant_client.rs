@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use causeway_domain::client::Client;
 use causeway_store::connections::tenants;
-use causeway_types::{ErrorCode, TenantId};
+use causeway_store::TenantStore;
+use causeway_types::{ErrorCode, TenantId, TenantUser, UserId, UserNamespace};
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -16,7 +17,14 @@ pub struct TenantClient {
     pub client: Arc<Client>,
     /// The tenant.
     pub tenant_id: TenantId,
+    /// The party whose names for users the client means: the client itself, unless the tenant's clients share theirs.
+    pub namespace: UserNamespace,
 }
+
+/// A name that no user can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("user_id must be 1 to 255 characters, none of which is a control character")]
+pub struct InvalidUserId;
 
 /// Why a client is not let into a tenant.
 #[derive(Debug, thiserror::Error)]
@@ -58,8 +66,27 @@ impl TenantClient {
             None => client.tenant_id.clone(),
         };
         let (tenant, id) = (tenant_id.clone(), client.client_id.clone());
-        let acts =
-            ctx.store().find(move |c| tenants::acts_in_tenant(c, &tenant, &id).map_err(Internal::from));
-        if acts.await? { Ok(Self { client, tenant_id }) } else { Err(TenantError::NotFound) }
+        let found = ctx
+            .store()
+            .find(move |c| tenants::find_tenant_of_client(c, &tenant, &id).map_err(Internal::from))
+            .await?;
+        let own = || UserNamespace::of_client(&client.client_id);
+        let namespace = found.ok_or(TenantError::NotFound)?.user_namespace.or_else(own);
+        let namespace = namespace.ok_or(Internal::Inconsistent("the name of a client is no namespace"))?;
+        Ok(Self { client, tenant_id, namespace })
+    }
+
+    /// The user of the client's own name `user_id`, whether the tenant knows them or not.
+    ///
+    /// # Errors
+    /// [`InvalidUserId`].
+    pub fn user(&self, user_id: &str) -> Result<TenantUser, InvalidUserId> {
+        let user_id = UserId::parse(user_id).ok_or(InvalidUserId)?;
+        Ok(TenantUser { namespace: self.namespace.clone(), user_id })
+    }
+
+    /// The rows of the tenant.
+    pub(crate) fn store(&self, ctx: &Ctx) -> TenantStore {
+        ctx.store().in_tenant(&self.tenant_id)
     }
 }

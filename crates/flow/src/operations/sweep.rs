@@ -1,18 +1,22 @@
 //! Background maintenance: deletes expired rows.
 
+use causeway_store::connections::{self, tenants};
 use causeway_store::events;
 use causeway_store::operations::audit;
 use causeway_store::operations::sweep;
-use causeway_store::operations::sweep::SweepCount;
+use causeway_store::operations::sweep::{ENDED_SESSION_SECONDS, SweepCount};
 use causeway_store::sessions;
 
 use crate::client::purge::purge;
+use crate::connection::erase;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::events::EVENT_SECONDS;
 
 /// Rows that one sweep step deletes from each table: few enough not to delay other writes.
 const SWEEP_BATCH: i64 = 200;
+/// Tenants whose deleted rows one round of the sweep looks at.
+const TENANTS_OF_ROUND: usize = 20;
 
 /// Sweeps until nothing is left to sweep, including what is left of deleted clients.
 ///
@@ -20,7 +24,35 @@ const SWEEP_BATCH: i64 = 200;
 /// When the database does not answer.
 pub async fn sweep_all(ctx: &Ctx) -> Result<(), Internal> {
     while sweep(ctx).await?.more {}
-    purge(ctx).await
+    purge(ctx).await?;
+    erase::erase_due(ctx).await?;
+    sweep_tenants(ctx).await
+}
+
+/// Deletes for good what was deleted long ago in the next tenants of the round, so that a round costs the same however
+/// many tenants there are.
+async fn sweep_tenants(ctx: &Ctx) -> Result<(), Internal> {
+    for _ in 0..TENANTS_OF_ROUND {
+        let after = ctx.swept_tenant();
+        let next = ctx.store().read(move |c| tenants::find_tenant_after(c, &after).map_err(Internal::from));
+        let Some(tenant_id) = next.await? else {
+            // The next round begins with the first one again.
+            ctx.set_swept_tenant(String::new());
+            return Ok(());
+        };
+        let until = ctx.now().plus(-ENDED_SESSION_SECONDS);
+        let store = ctx.store().maintenance().in_tenant(&tenant_id);
+        loop {
+            let swept = store.write(move |scope| {
+                connections::sweep::sweep_deleted(scope, until, SWEEP_BATCH).map_err(Internal::from)
+            });
+            if swept.await? == 0 {
+                break;
+            }
+        }
+        ctx.set_swept_tenant(tenant_id.into_string());
+    }
+    Ok(())
 }
 
 /// Deletes one batch of expired rows and ends sessions that were idle for too long.

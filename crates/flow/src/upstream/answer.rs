@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use causeway_domain::Backoff;
-use causeway_store::AnyConnection;
+use causeway_store::{AnyConnection, TenantScope};
+use causeway_types::TenantId;
 use tokio::time::{Instant, sleep};
 
 use crate::ctx::Ctx;
@@ -22,10 +23,31 @@ where
     T: Send + 'static,
     F: FnMut(&mut AnyConnection) -> Result<T, Internal> + Send + 'static,
 {
+    retried(|| ctx.store().write(make())).await
+}
+
+/// Same as [`write_answer`], for the rows of one tenant.
+pub(crate) async fn write_tenant_answer<T, F>(
+    ctx: &Ctx,
+    tenant_id: &TenantId,
+    mut make: impl FnMut() -> F,
+) -> Result<T, Internal>
+where
+    T: Send + 'static,
+    F: FnMut(&mut TenantScope<'_>) -> Result<T, Internal> + Send + 'static,
+{
+    let store = ctx.store().in_tenant(tenant_id);
+    retried(|| store.write(make())).await
+}
+
+async fn retried<T, W>(mut write: impl FnMut() -> W) -> Result<T, Internal>
+where
+    W: Future<Output = Result<T, Internal>>,
+{
     let started = Instant::now();
     let mut failures = 0;
     loop {
-        match ctx.store().write(make()).await {
+        match write().await {
             Err(error) if error.may_pass() && started.elapsed() < ANSWER_TIMEOUT => {
                 tracing::error!(%error, "an upstream response could not be committed yet: retrying");
                 failures += 1;

@@ -19,6 +19,12 @@ impl Upstreams {
         Self(RwLock::new(Arc::new(providers.into_iter().collect())))
     }
 
+    /// Replaces all of them.
+    pub(crate) fn replace(&self, providers: impl IntoIterator<Item = (String, Arc<dyn Upstream>)>) {
+        let providers = Arc::new(providers.into_iter().collect());
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = providers;
+    }
+
     /// The implementation for a session.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use futures_util::future::join_all;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::logout::backchannel;
+use crate::upstream::connect::kept_answer;
 use crate::upstream::traits::NoAnswer;
 
 /// Sessions that one step revokes upstream, concurrently.
@@ -47,7 +48,7 @@ pub async fn revoke_due(ctx: &Ctx) -> Result<(), Internal> {
             })
             .await?;
         if due.is_empty() {
-            return Ok(());
+            return kept_answer::give_back_due(ctx).await;
         }
         for outcome in join_all(due.iter().map(|claimed| revoke_upstream(ctx, claimed))).await {
             outcome?;

@@ -1,5 +1,7 @@
 //! Parameters that users enter before they connect.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -35,6 +37,32 @@ pub enum ParameterValue {
     Host,
     /// A whole https address, whose host passes the guard and the operator's allowlist.
     Url,
+}
+
+impl Parameter {
+    /// The value that an entry means: the default for an empty one. `None`: it is not one that may be entered, or it is
+    /// missing.
+    pub fn value_of(&self, entry: Option<&str>) -> Option<String> {
+        let entry = entry.map(str::trim).filter(|entry| !entry.is_empty());
+        let Some(entry) = entry else { return self.default.clone() };
+        match &self.value {
+            ParameterValue::Segment(pattern) => pattern.matches(entry).then(|| entry.to_owned()),
+            ParameterValue::HostUnder(suffix) => suffix.host_of(entry),
+            ParameterValue::Host => Some(entry.to_ascii_lowercase()).filter(|host| is_host(host)),
+            ParameterValue::Url => parse_address(entry).map(String::from),
+        }
+    }
+}
+
+impl fmt::Display for ParameterValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Segment(pattern) => write!(f, "a text that matches {pattern}"),
+            Self::HostUnder(suffix) => write!(f, "a host that ends with {suffix}"),
+            Self::Host => f.write_str("a host, such as example.com"),
+            Self::Url => f.write_str("an https address, such as https://example.com"),
+        }
+    }
 }
 
 /// `[[parameters]]`: parameters that users enter before they connect. Exactly one of `pattern`, `allowed_suffix` and
@@ -153,5 +181,47 @@ impl RawParameter {
             default: self.default,
             value: value?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::values::text::Text as _;
+
+    /// Whatever a client enters, it chooses a value of the definition's kind and nothing else of an address.
+    #[test]
+    fn entries_are_what_the_definition_allows() {
+        let parameter = |value, default: Option<&str>| Parameter {
+            name: FieldName::parse("p").unwrap(),
+            label: String::new(),
+            example: None,
+            default: default.map(str::to_owned),
+            value,
+        };
+        let segment = parameter(ParameterValue::Segment(Pattern::parse("[a-z]+").unwrap()), None);
+        let under =
+            parameter(ParameterValue::HostUnder(HostSuffix::parse(".shop.example").unwrap()), None);
+        let host = parameter(ParameterValue::Host, Some("gitlab.com"));
+        let url = parameter(ParameterValue::Url, None);
+        for (parameter, entry, value) in [
+            (&segment, Some("abc"), Some("abc")),
+            (&segment, Some("a/b"), None),
+            (&segment, Some(""), None),
+            (&segment, None, None),
+            (&under, Some("Acme"), Some("acme.shop.example")),
+            (&under, Some("acme.evil.example"), Some("acme.evil.example.shop.example")),
+            (&under, Some("evil.example/"), None),
+            (&host, None, Some("gitlab.com")),
+            (&host, Some(" Git.Example.com "), Some("git.example.com")),
+            (&host, Some("127.0.0.1"), None),
+            (&host, Some("git.example.com:8443"), None),
+            (&host, Some("a@git.example.com"), None),
+            (&url, Some("https://a.example"), Some("https://a.example/")),
+            (&url, Some("http://a.example"), None),
+            (&url, Some("https://user@a.example"), None),
+        ] {
+            assert_eq!(parameter.value_of(entry).as_deref(), value, "{entry:?} {}", parameter.value);
+        }
     }
 }

@@ -164,7 +164,31 @@ macro_rules! row {
     };
 }
 
-/// Finishes a connect session, once; `code` confirms the user until the time beside it. `false` when it is finished.
+/// Finds a connect session by its identifier, whatever became of it.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or the row is corrupt.
+pub fn find_connect_session_by_id(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    id: &ConnectSessionId,
+) -> Result<Option<ConnectSession>, StoreError> {
+    let found = row!(tenant_id, id).select(Row::as_select());
+    fixed!(found).get_result::<Row>(c).optional()?.map(Row::into_domain).transpose()
+}
+
+/// A code that confirms the user of an unconfirmed connection.
+#[derive(Clone, Copy, Debug)]
+pub struct NewConnectCode<'a> {
+    /// The code.
+    pub code: &'a TokenHash<ConnectCode>,
+    /// The unconfirmed connection.
+    pub unconfirmed_id: &'a UpstreamSessionId,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+/// Finishes a connect session, once, before or after its browser has begun with it. `false` when it is finished.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -173,7 +197,7 @@ pub fn finish_connect_session(
     tenant_id: &TenantId,
     id: &ConnectSessionId,
     outcome: &ConnectOutcome,
-    code: Option<(&TokenHash<ConnectCode>, Timestamp)>,
+    code: Option<NewConnectCode<'_>>,
 ) -> Result<bool, StoreError> {
     let unfinished = row!(tenant_id, id).filter(dsl::finished_at.is_null());
     let finished = diesel::update(unfinished).set((
@@ -181,8 +205,9 @@ pub fn finish_connect_session(
         dsl::outcome.eq(Some(&outcome.outcome)),
         dsl::connection_id.eq(outcome.connection_id.as_ref().map(UpstreamSessionId::as_str)),
         dsl::finished_at.eq(Some(outcome.finished_at.as_secs())),
-        dsl::connect_code.eq(code.map(|(code, _)| code.as_str())),
-        dsl::connect_code_expires_at.eq(code.map(|(_, until)| until.as_secs())),
+        dsl::connect_code.eq(code.map(|new| new.code.as_str())),
+        dsl::connect_code_expires_at.eq(code.map(|new| new.expires_at.as_secs())),
+        dsl::unconfirmed_id.eq(code.map(|new| new.unconfirmed_id.as_str())),
     ));
     Ok(fixed!(finished).execute(c)? == 1)
 }
@@ -227,8 +252,16 @@ pub struct Confirmation<'a> {
     pub code: &'a TokenHash<ConnectCode>,
 }
 
-/// Consumes the code of a finished connect session: once, in time, by its client, and for the same user. Returns the
-/// connection.
+/// The connection that a code confirms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirmed {
+    /// The connection that its client sees from now on.
+    pub connection_id: UpstreamSessionId,
+    /// The unconfirmed connection: the same one, or the new access of one that was connected again.
+    pub unconfirmed_id: UpstreamSessionId,
+}
+
+/// Consumes the code of a finished connect session: once, in time, by its client, and for the same user.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -236,7 +269,7 @@ pub fn consume_connect_code(
     c: &mut AnyConnection,
     confirmation: Confirmation<'_>,
     now: Timestamp,
-) -> Result<Option<UpstreamSessionId>, StoreError> {
+) -> Result<Option<Confirmed>, StoreError> {
     let TenantUser { namespace, user_id } = confirmation.user;
     let unused = dsl::connect_session
         .filter(dsl::connect_code.eq(confirmation.code.as_str()))
@@ -245,8 +278,13 @@ pub fn consume_connect_code(
         .filter(dsl::namespace.eq(namespace.as_str()))
         .filter(dsl::user_id.eq(user_id.as_str()))
         .filter(dsl::connect_code_expires_at.gt(now.as_secs()));
-    let consumed =
-        diesel::update(unused).set(dsl::connect_code.eq(None::<String>)).returning(dsl::connection_id);
-    let connection = fixed!(consumed).get_result::<Option<String>>(c).optional()?;
-    Ok(connection.flatten().map(UpstreamSessionId::new))
+    let consumed = diesel::update(unused)
+        .set(dsl::connect_code.eq(None::<String>))
+        .returning((dsl::connection_id, dsl::unconfirmed_id));
+    let consumed = fixed!(consumed).get_result::<(Option<String>, Option<String>)>(c).optional()?;
+    let Some((connection_id, unconfirmed_id)) = consumed else { return Ok(None) };
+    // Codes of the version before confirm the connection that they are for.
+    let connection_id = UpstreamSessionId::new(column("connection_id").present(connection_id)?);
+    let unconfirmed_id = unconfirmed_id.map_or_else(|| connection_id.clone(), UpstreamSessionId::new);
+    Ok(Some(Confirmed { connection_id, unconfirmed_id }))
 }

@@ -410,6 +410,62 @@ pub fn activate_credentials_of(
     Ok(fixed!(of_user).execute(scope.connection())? == 1)
 }
 
+/// Moves the credentials of pages from an unconfirmed connection to the one that it connects again, where they take the
+/// place of older ones of the same accounts. Credentials of accounts that were not listed again stay.
+pub(crate) fn take_pages(
+    scope: &mut TenantScope<'_>,
+    from: &UpstreamSessionId,
+    to: &UpstreamSessionId,
+    iteration: i64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let new: Vec<String> = rows!(scope)
+        .filter(dsl::session_id.eq(from.as_str()))
+        .filter(dsl::credential_kind.ne(USER))
+        .filter(dsl::deleted_at.is_null())
+        .select(dsl::managed_account_id.assume_not_null())
+        .load(scope.connection())?;
+    for account in new {
+        let page = |session_id: &UpstreamSessionId| {
+            rows!(scope)
+                .filter(dsl::session_id.eq(session_id.as_str().to_owned()))
+                .filter(dsl::managed_account_id.eq(account.clone()))
+                .filter(dsl::deleted_at.is_null())
+        };
+        let (old, new) = (page(to), page(from));
+        let replaced =
+            (dsl::state.eq(ENDED), dsl::deleted_at.eq(Some(now.as_secs())), dsl::payload.eq(""));
+        diesel::update(old).set(replaced).execute(scope.connection())?;
+        let taken = (
+            dsl::session_id.eq(to.as_str()),
+            dsl::iteration.eq(iteration),
+            dsl::state.eq(ACTIVE),
+            dsl::updated_at.eq(now.as_secs()),
+        );
+        diesel::update(new).set(taken).execute(scope.connection())?;
+    }
+    Ok(())
+}
+
+/// Sets the account that the user's credential of a connection is for.
+pub(crate) fn set_account(
+    scope: &mut TenantScope<'_>,
+    session_id: &UpstreamSessionId,
+    iteration: i64,
+    identity_id: Option<&IdentityId>,
+    account_ref: &str,
+) -> Result<(), StoreError> {
+    let own = rows!(scope)
+        .filter(dsl::session_id.eq(session_id.as_str()))
+        .filter(dsl::iteration.eq(iteration))
+        .filter(dsl::credential_kind.eq(USER));
+    let account = (
+        dsl::social_identity_id.eq(identity_id.map(IdentityId::as_str)),
+        dsl::account_ref.eq(Some(account_ref)),
+    );
+    column("account_ref").one(fixed!(diesel::update(own).set(account)).execute(scope.connection())?)
+}
+
 /// Marks a credential that the provider refused in this iteration; `false` when it has been renewed since or is not
 /// active.
 ///

@@ -315,6 +315,21 @@ pub fn end_connection(
     sessions::end_quietly(scope.connection(), Reach::ConnectionsOf(tenant_id), session_id, now)
 }
 
+/// Ends a connection and deletes it, whatever its state: nobody sees it any more.
+///
+/// # Errors
+/// [`StoreError`] when a query fails.
+pub fn delete_connection(
+    scope: &mut TenantScope<'_>,
+    session_id: &UpstreamSessionId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    end_connection(scope, session_id, now)?;
+    let deleted = diesel::update(row!(scope, session_id)).set(dsl::deleted_at.eq(Some(now.as_secs())));
+    deleted.execute(scope.connection())?;
+    Ok(())
+}
+
 /// Finds the connection that is live in the place of a pending one: it is ended before the pending one is activated, in
 /// one transaction.
 ///

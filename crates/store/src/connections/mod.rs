@@ -11,11 +11,13 @@
 pub mod access;
 pub mod connect_sessions;
 pub mod credentials;
+pub mod erasure;
 pub mod heads;
 pub mod identities;
 pub mod managed_accounts;
 pub(crate) mod payload;
 pub mod pending;
+pub mod reconnect;
 pub mod registrations;
 pub mod sweep;
 pub mod tenants;

@@ -4,7 +4,8 @@
 use causeway_domain::connection::PendingConnection;
 use causeway_types::secret::ProviderState;
 use causeway_types::{
-    BrowserSessionId, ClientId, ConnectSessionId, RegistrationId, TenantId, TenantUser, Timestamp, TokenHash,
+    BrowserSessionId, ClientId, ConnectSessionId, RegistrationId, Secret, TenantId, TenantUser, Timestamp,
+    TokenHash,
 };
 use diesel::prelude::*;
 
@@ -68,6 +69,13 @@ pub fn insert_pending(
     Ok(())
 }
 
+/// An authorization that was consumed.
+macro_rules! consumed {
+    ($state:expr) => {
+        dsl::upstream_pending.filter(dsl::state.eq($state.as_str())).filter(dsl::used.eq(true))
+    };
+}
+
 /// Consumes an authorization: once, before it ends, by the browser that was redirected. Its payload is erased with it.
 ///
 /// # Errors
@@ -91,6 +99,47 @@ pub fn consume_pending(
     let Some(row) = fixed!(found).get_result::<Row>(c).optional()? else { return Ok(None) };
     let used = diesel::update(live()).set((dsl::used.eq(true), dsl::payload.eq("")));
     if fixed!(used).execute(c)? == 1 { into_domain(row, ring).map(Some) } else { Ok(None) }
+}
+
+/// Keeps what a provider issued for a consumed authorization, in the place of its payload, until it is
+/// [settled](settle_answer); `false` when there is no such authorization.
+///
+/// # Errors
+/// [`StoreError`] when encryption or the query fails.
+pub fn keep_answer(
+    c: &mut AnyConnection,
+    ring: &EncryptionKeyRing,
+    state: &TokenHash<ProviderState>,
+    answer: &Secret,
+    until: Timestamp,
+) -> Result<bool, StoreError> {
+    let payload = ring.encrypt_column(PENDING_PAYLOAD, state.as_str(), answer.expose())?;
+    let kept = diesel::update(consumed!(state))
+        .set((dsl::payload.eq(payload), dsl::expires_at.eq(until.as_secs())));
+    Ok(fixed!(kept).execute(c)? == 1)
+}
+
+/// Finds an authorization whose answer is [kept](keep_answer), with the answer as its payload.
+///
+/// # Errors
+/// [`StoreError`] when the query fails, or the row is corrupt or does not open.
+pub fn find_kept_answer(
+    c: &mut AnyConnection,
+    ring: &EncryptionKeyRing,
+    state: &TokenHash<ProviderState>,
+) -> Result<Option<PendingConnection>, StoreError> {
+    let found = consumed!(state).filter(dsl::payload.ne("")).select(Row::as_select());
+    fixed!(found).get_result::<Row>(c).optional()?.map(|row| into_domain(row, ring)).transpose()
+}
+
+/// Erases a kept answer: its credentials are stored as those of a connection, or were given back. `false` when it was
+/// settled before.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn settle_answer(c: &mut AnyConnection, state: &TokenHash<ProviderState>) -> Result<bool, StoreError> {
+    let kept = consumed!(state).filter(dsl::payload.ne(""));
+    Ok(fixed!(diesel::update(kept).set(dsl::payload.eq(""))).execute(c)? == 1)
 }
 
 fn into_domain(row: Row, ring: &EncryptionKeyRing) -> Result<PendingConnection, StoreError> {

@@ -138,6 +138,24 @@ pub fn change_state(
     Ok(fixed!(diesel::update(current).set(moved)).execute(scope.connection())? == 1)
 }
 
+/// Claims the next probe of a misconfigured registration, which was last tried at `tried_at`; `false` when another
+/// process has claimed it, or it is misconfigured no more.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn claim_probe(
+    scope: &mut TenantScope<'_>,
+    registration_id: &RegistrationId,
+    tried_at: Timestamp,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let untried = live!(scope, registration_id)
+        .filter(dsl::state.eq(RegistrationState::Misconfigured.as_str()))
+        .filter(dsl::updated_at.eq(tried_at.as_secs()));
+    let claimed = diesel::update(untried).set(dsl::updated_at.eq(now.as_secs()));
+    Ok(fixed!(claimed).execute(scope.connection())? == 1)
+}
+
 /// Stores the secret that is to follow the one in use; `false` when one is waiting already.
 ///
 /// # Errors

@@ -129,44 +129,55 @@ pub fn insert_tenant_client(
     Ok(inserted == 1)
 }
 
-/// Whether a client acts in a tenant that is not deleted.
+/// Finds a tenant that a client acts in.
 ///
 /// # Errors
-/// [`StoreError`] when the query fails.
-pub fn acts_in_tenant(
+/// [`StoreError`] when the query fails or the row is corrupt.
+pub fn find_tenant_of_client(
     c: &mut AnyConnection,
     tenant_id: &TenantId,
     client_id: &ClientId,
-) -> Result<bool, StoreError> {
-    let own = tenant_client::table
-        .inner_join(tenant::table.on(tenant::tenant_id.eq(tenant_client::tenant_id)))
+) -> Result<Option<Tenant>, StoreError> {
+    let own = tenant::table
+        .inner_join(tenant_client::table.on(tenant_client::tenant_id.eq(tenant::tenant_id)))
         .filter(tenant_client::tenant_id.eq(tenant_id.as_str()))
         .filter(tenant_client::client_id.eq(client_id.as_str()))
         .filter(tenant::deleted_at.is_null())
-        .select(tenant_client::client_id);
-    Ok(fixed!(own).get_result::<String>(c).optional()?.is_some())
+        .select(Row::as_select());
+    fixed!(own).get_result::<Row>(c).optional()?.map(Row::into_domain).transpose()
 }
 
 /// Lists a page of the tenants that a client acts in, in the order of their identifiers.
 ///
 /// # Errors
-/// [`StoreError`] when the query fails.
+/// [`StoreError`] when the query fails or a row is corrupt.
 pub fn list_tenants_of_client(
     c: &mut AnyConnection,
     client_id: &ClientId,
     wanted: &PageRequest,
-) -> Result<Page<TenantId>, StoreError> {
-    let mut query = tenant_client::table
-        .inner_join(tenant::table.on(tenant::tenant_id.eq(tenant_client::tenant_id)))
+) -> Result<Page<Tenant>, StoreError> {
+    let mut query = tenant::table
+        .inner_join(tenant_client::table.on(tenant_client::tenant_id.eq(tenant::tenant_id)))
         .filter(tenant_client::client_id.eq(client_id.as_str().to_owned()))
         .filter(tenant::deleted_at.is_null())
         .order(tenant_client::tenant_id.asc())
         .limit(wanted.look_ahead())
-        .select(tenant_client::tenant_id)
+        .select(Row::as_select())
         .into_boxed();
     if let Some(after) = &wanted.after {
         query = query.filter(tenant_client::tenant_id.gt(after.clone()));
     }
-    let tenants = query.load::<String>(c)?.into_iter().map(TenantId::new).collect();
-    Ok(wanted.page(tenants, |tenant: &TenantId| tenant.as_str().to_owned()))
+    let tenants = query.load::<Row>(c)?.into_iter().map(Row::into_domain).collect::<Result<_, _>>()?;
+    Ok(wanted.page(tenants, |tenant: &Tenant| tenant.tenant_id.as_str().to_owned()))
+}
+
+/// Whether a tenant is deleted; `None`: there never was one of this identifier.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn is_deleted(c: &mut AnyConnection, tenant_id: &TenantId) -> Result<Option<bool>, StoreError> {
+    let found = tenant::table
+        .filter(tenant::tenant_id.eq(tenant_id.as_str()))
+        .select(tenant::deleted_at.is_not_null());
+    Ok(fixed!(found).get_result(c).optional()?)
 }

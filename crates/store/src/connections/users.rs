@@ -1,6 +1,6 @@
 //! Users of a tenant: `tenant_user`.
 
-use causeway_types::{TenantUser, Timestamp};
+use causeway_types::{TenantUser, Timestamp, UserNamespace};
 use diesel::prelude::*;
 
 use crate::engine::column::Column;
@@ -84,11 +84,15 @@ pub fn find_user(scope: &mut TenantScope<'_>, user: &TenantUser) -> Result<Optio
     Ok(fixed!(live).get_result(scope.connection()).optional()?.map(Timestamp))
 }
 
-/// Lists a page of the tenant's users, in the order of their names.
+/// Lists a page of the tenant's users, in the order of their names: those of one namespace, or all.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or a row is corrupt.
-pub fn list_users(scope: &mut TenantScope<'_>, wanted: &PageRequest) -> Result<Page<TenantUser>, StoreError> {
+pub fn list_users(
+    scope: &mut TenantScope<'_>,
+    namespace: Option<&UserNamespace>,
+    wanted: &PageRequest,
+) -> Result<Page<TenantUser>, StoreError> {
     let mut query = dsl::tenant_user
         .filter(dsl::tenant_id.eq(scope.tenant_id().as_str().to_owned()))
         .filter(dsl::deleted_at.is_null())
@@ -96,6 +100,9 @@ pub fn list_users(scope: &mut TenantScope<'_>, wanted: &PageRequest) -> Result<P
         .limit(wanted.look_ahead())
         .select((dsl::namespace, dsl::user_id))
         .into_boxed();
+    if let Some(namespace) = namespace {
+        query = query.filter(dsl::namespace.eq(namespace.as_str().to_owned()));
+    }
     if let Some((namespace, user_id)) = wanted.after.as_deref().and_then(split) {
         let later = dsl::namespace.gt(namespace.clone()).or(dsl::user_id.gt(user_id));
         query = query.filter(dsl::namespace.ge(namespace)).filter(later);

@@ -8,7 +8,9 @@ pub mod deliveries;
 pub mod logouts;
 pub mod order;
 
-use causeway_types::{ClientId, CorrelationId, Secret, TenantId, Timestamp, UpstreamSessionId};
+use causeway_types::{
+    ClientId, CorrelationId, Secret, SessionKind, TenantId, Timestamp, UpstreamSessionId, UserId,
+};
 use diesel::dsl::{AssumeNotNull, case_when};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -79,6 +81,32 @@ pub struct Event {
     /// The account.
     #[serde(rename = "sub", skip_serializing_if = "Option::is_none")]
     pub did: Option<String>,
+    /// The provider of a connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// The connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection_id: Option<String>,
+    /// The client's name for the user of a connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+}
+
+/// A connection that a user is making.
+#[derive(Clone, Copy, Debug)]
+pub struct Connecting<'a> {
+    /// The client.
+    pub client_id: &'a ClientId,
+    /// The user.
+    pub user_id: &'a UserId,
+    /// The provider.
+    pub provider: &'a str,
+    /// The kind of connection.
+    pub session_kind: SessionKind,
+    /// The connection, where an existing one is connected again.
+    pub connection_id: Option<&'a UpstreamSessionId>,
+    /// The connect session that it is part of, in log lines.
+    pub correlation_id: Option<&'a CorrelationId>,
 }
 
 #[derive(Insertable)]
@@ -90,6 +118,10 @@ struct NewRow {
     event: &'static str,
     correlation_id: Option<String>,
     webhook_due_at: Option<i64>,
+    session_kind: Option<&'static str>,
+    user_id: Option<String>,
+    provider: Option<String>,
+    connection_id: Option<String>,
 }
 
 /// Records an event of a session, if its client has subscribed.
@@ -154,20 +186,58 @@ pub fn note_sign_in(
     event: EventKind,
     at: Timestamp,
 ) -> Result<(), StoreError> {
+    note_without_session(c, client_id, |tenant_id, webhook_due_at| NewRow {
+        at: at.as_secs(),
+        tenant_id,
+        client_id: client_id.as_str().to_owned(),
+        event: event.as_str(),
+        correlation_id: correlation_id.map(|id| id.as_str().to_owned()),
+        webhook_due_at: webhook_due_at.then(|| at.as_secs()),
+        session_kind: None,
+        user_id: None,
+        provider: None,
+        connection_id: None,
+    })
+}
+
+/// Records an event of a connection that a user is making, if its client has subscribed.
+///
+/// # Errors
+/// [`StoreError`] when a query fails.
+pub fn note_connecting(
+    c: &mut AnyConnection,
+    connecting: &Connecting<'_>,
+    event: EventKind,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let text = |id: Option<&str>| id.map(str::to_owned);
+    note_without_session(c, connecting.client_id, |tenant_id, webhook_due_at| NewRow {
+        at: at.as_secs(),
+        tenant_id,
+        client_id: connecting.client_id.as_str().to_owned(),
+        event: event.as_str(),
+        correlation_id: text(connecting.correlation_id.map(CorrelationId::as_str)),
+        webhook_due_at: webhook_due_at.then(|| at.as_secs()),
+        session_kind: Some(connecting.session_kind.as_str()),
+        user_id: Some(connecting.user_id.as_str().to_owned()),
+        provider: Some(connecting.provider.to_owned()),
+        connection_id: text(connecting.connection_id.map(UpstreamSessionId::as_str)),
+    })
+}
+
+/// Stores the row that `make` makes of the subscription's tenant, and of whether there is a webhook.
+fn note_without_session(
+    c: &mut AnyConnection,
+    client_id: &ClientId,
+    make: impl FnOnce(String, bool) -> NewRow,
+) -> Result<(), StoreError> {
     let found = event_subscription::table
         .filter(event_subscription::client_id.eq(client_id.as_str()))
         .select((event_subscription::tenant_id, event_subscription::webhook_url))
         .first::<(String, Option<String>)>(c)
         .optional()?;
     let Some((tenant_id, webhook)) = found else { return Ok(()) };
-    let row = NewRow {
-        at: at.as_secs(),
-        tenant_id,
-        client_id: client_id.as_str().to_owned(),
-        event: event.as_str(),
-        correlation_id: correlation_id.map(|id| id.as_str().to_owned()),
-        webhook_due_at: webhook.map(|_| at.as_secs()),
-    };
+    let row = make(tenant_id, webhook.is_some());
     Ok(c.defer(|c| diesel::insert_into(event_outbox::table).values(&row).execute(c))?)
 }
 

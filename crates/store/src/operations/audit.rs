@@ -3,8 +3,11 @@
 
 use std::net::IpAddr;
 
+use causeway_domain::connection::Connection;
 use causeway_domain::session::SessionHead;
-use causeway_types::{ClientId, CorrelationId, Did, TenantId, Timestamp, UpstreamSessionId};
+use causeway_types::{
+    ClientId, CorrelationId, Did, TenantId, Timestamp, UpstreamSessionId, UserId,
+};
 use diesel::prelude::*;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -76,6 +79,15 @@ pub struct AuditEvent {
     /// The session concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<UpstreamSessionId>,
+    /// The client's name for the user of the connection concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
+    /// The provider of the connection concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// The connection concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection_id: Option<UpstreamSessionId>,
     /// The request that caused it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
@@ -102,6 +114,9 @@ impl AuditEvent {
             client_id: None,
             did: None,
             session_id: None,
+            user_id: None,
+            provider: None,
+            connection_id: None,
             request_id: None,
             correlation_id: None,
             address: None,
@@ -126,6 +141,18 @@ impl AuditEvent {
             ..self
         }
         .with("session_kind", session.kind.as_str())
+    }
+
+    /// Sets the connection concerned, with its tenant, user and client.
+    #[must_use]
+    pub fn of_connection(self, connection: &Connection) -> Self {
+        Self {
+            tenant_id: connection.head.tenant_id.clone(),
+            user_id: Some(connection.slot.user.user_id.clone()),
+            provider: Some(connection.head.provider().to_owned()),
+            connection_id: Some(connection.head.session_id.clone()),
+            ..self.of_session(&connection.head)
+        }
     }
 
     /// Sets the user concerned.
@@ -159,6 +186,9 @@ struct NewRow {
     client_id: Option<String>,
     did: Option<String>,
     session_id: Option<String>,
+    user_id: Option<String>,
+    provider: Option<String>,
+    connection_id: Option<String>,
     request_id: Option<String>,
     correlation_id: Option<String>,
     address: Option<String>,
@@ -176,6 +206,9 @@ struct Row {
     client_id: Option<String>,
     did: Option<String>,
     session_id: Option<String>,
+    user_id: Option<String>,
+    provider: Option<String>,
+    connection_id: Option<String>,
     request_id: Option<String>,
     correlation_id: Option<String>,
     address: Option<String>,
@@ -197,6 +230,9 @@ impl Row {
             client_id: self.client_id.map(ClientId::new),
             did: self.did.map(|did| column("did").did(&did)).transpose()?,
             session_id: self.session_id.map(UpstreamSessionId::new),
+            user_id: self.user_id.map(|id| column("user_id").present(UserId::parse(&id))).transpose()?,
+            provider: self.provider,
+            connection_id: self.connection_id.map(UpstreamSessionId::new),
             request_id: self.request_id,
             correlation_id: self.correlation_id.map(CorrelationId::new),
             address: self.address,
@@ -219,6 +255,9 @@ pub fn insert_audit_event(c: &mut AnyConnection, event: &AuditEvent) -> Result<(
         client_id: event.client_id.as_ref().map(|id| id.as_str().to_owned()),
         did: event.did.as_ref().map(|did| did.as_str().to_owned()),
         session_id: event.session_id.as_ref().map(|id| id.as_str().to_owned()),
+        user_id: event.user_id.as_ref().map(|id| id.as_str().to_owned()),
+        provider: event.provider.clone(),
+        connection_id: event.connection_id.as_ref().map(|id| id.as_str().to_owned()),
         request_id: event.request_id.clone(),
         correlation_id: event.correlation_id.as_ref().map(|id| id.as_str().to_owned()),
         address: event.address.clone(),

@@ -145,6 +145,7 @@ diesel::table! {
         finished_at -> Nullable<BigInt>,
         connect_code -> Nullable<Text>,
         connect_code_expires_at -> Nullable<BigInt>,
+        unconfirmed_id -> Nullable<Text>,
     }
 }
 

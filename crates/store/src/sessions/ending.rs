@@ -102,6 +102,9 @@ pub(crate) fn end_quietly(
         let tenant_id = TenantId::new(tenant_id);
         let scope = &mut TenantScope::enter(c, &tenant_id);
         connections::credentials::delete_credentials_of(scope, session_id, now)?;
+        if state == PENDING {
+            connections::reconnect::forget_account(scope, session_id, now)?;
+        }
     }
     tokens::revoke_grant(c, session_id)?;
     // A session that was never consented to was never the client's.

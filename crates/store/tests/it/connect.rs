@@ -1,7 +1,7 @@
 //! Connect sessions and pending authorizations work once, and in time.
 
 use causeway_domain::connection::{CONNECT_CODE_SECONDS, ConnectOutcome};
-use causeway_store::connections::connect_sessions::{self, Confirmation};
+use causeway_store::connections::connect_sessions::{self, Confirmation, Confirmed, NewConnectCode};
 use causeway_store::connections::pending;
 use causeway_store::{StoreError, connections};
 use causeway_types::secret::{ConnectCode, ProviderState};
@@ -147,7 +147,12 @@ fn a_connect_code_confirms_one_user_once() {
                 };
                 let until = NOW.plus(CONNECT_CODE_SECONDS);
                 let finish = |c: &mut _, outcome| {
-                    connect_sessions::finish_connect_session(c, tenant, id, outcome, Some((&code, until)))
+                    let new = NewConnectCode {
+                        code: &code,
+                        unconfirmed_id: &owned.head.session_id,
+                        expires_at: until,
+                    };
+                    connect_sessions::finish_connect_session(c, tenant, id, outcome, Some(new))
                 };
                 assert!(finish(c, &connected)?);
                 let late = ConnectOutcome { outcome: "denied".to_owned(), ..connected.clone() };
@@ -173,7 +178,11 @@ fn a_connect_code_confirms_one_user_once() {
                 let consume =
                     |c: &mut _, seconds| connect_sessions::consume_connect_code(c, right, NOW.plus(seconds));
                 assert_eq!(consume(c, 300)?, None);
-                assert_eq!(consume(c, 299)?.as_ref(), Some(&owned.head.session_id));
+                let confirmed = Confirmed {
+                    connection_id: owned.head.session_id.clone(),
+                    unconfirmed_id: owned.head.session_id.clone(),
+                };
+                assert_eq!(consume(c, 299)?, Some(confirmed));
                 assert_eq!(consume(c, 299)?, None, "once");
                 Ok(())
             })

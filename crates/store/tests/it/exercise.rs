@@ -321,7 +321,7 @@ pub(crate) async fn use_everything(world: &World, owned: &Owned) {
         let (client, identity) = (&row.client.client_id, &row.identity.identity_id);
         let page = PageRequest::first(9);
         assert!(users::find_user(scope, &row.user)?.is_some());
-        assert_eq!(users::list_users(scope, &page)?.items.len(), 1);
+        assert_eq!(users::list_users(scope, None, &page)?.items.len(), 1);
         registrations::find_registration(scope, &ring, &row.registration.registration_id)?;
         registrations::find_current_registration(scope, &ring, "example", "https://id.example")?;
         let (id, state) = (&row.registration.registration_id, row.registration.state);

@@ -11,8 +11,13 @@ use crate::bodies::admin::{
     AdminAuditEvents, AdminClients, AdminKeys, AdminMadeKey, AdminNewKey, AdminRevoked, AdminSecret,
     AdminSessions, AdminWhose,
 };
+use crate::bodies::connect::{
+    ConfirmRequest, ConfirmedConnection, ConnectSessionRequest, NewConnectSession, ShownConnectSession,
+};
+use crate::bodies::connection::{ConnectionDetail, Connections, ShareWith};
 use crate::bodies::oauth::{DeviceAnswer, ErrorBody, PushedAnswer, RegisteredClient, TokenAnswer};
 use crate::bodies::session::{ExportedSession, FoundSession, Session, SessionProof, SignInPrompt};
+use crate::bodies::tenant::{AdminNewTenant, ExportedUser, NewTenantBody, Tenants, Users};
 use crate::graphql::GraphQlRequest;
 
 /// The schemas by name, including those that they refer to.
@@ -32,6 +37,14 @@ pub(super) fn all() -> Map<String, Value> {
         .add::<FoundSession<'_>>()
         .add::<ExportedSession<'_>>()
         .add::<SessionProof<'_>>()
+        .add::<NewConnectSession<'_>>()
+        .add::<ShownConnectSession<'_>>()
+        .add::<ConfirmedConnection<'_>>()
+        .add::<Tenants<'_>>()
+        .add::<Users<'_>>()
+        .add::<ExportedUser<'_>>()
+        .add::<Connections<'_>>()
+        .add::<ConnectionDetail<'_>>()
         .add::<AdminClients<'_>>()
         .add::<AdminSecret<'_>>()
         .add::<AdminSessions<'_>>()
@@ -40,6 +53,8 @@ pub(super) fn all() -> Map<String, Value> {
         .add::<AdminMadeKey<'_>>()
         .add::<AdminAuditEvents<'_>>();
     let mut requests = Definitions::new(SchemaSettings::draft2020_12().for_deserialize());
+    requests.add::<NewTenantBody>().add::<AdminNewTenant>().add::<ShareWith>();
+    requests.add::<ConnectSessionRequest>().add::<ConfirmRequest>();
     requests.add::<AdminWhose>().add::<AdminNewKey>().add::<GraphQlRequest>();
     let mut all = answers.0.take_definitions(true);
     all.append(&mut requests.0.take_definitions(true));

@@ -4,10 +4,11 @@ use causeway_flow::upstream::connect::SignInTrouble;
 use causeway_types::Timestamp;
 
 use super::{
-    Account, Consent, Demo, Device, Error, FormPost, Home, Logout, ProblemWords, Scopes, SignIn, Text,
+    Account, Connect, Consent, Demo, Device, Error, FormPost, Home, Logout, ProblemWords, Scopes, SignIn,
+    Text,
 };
 use crate::pages::notice::{AccountNotice, DeviceTrouble};
-use crate::pages::problem::Problem;
+use crate::pages::problem::{NotConnected, Problem};
 use crate::pages::time::{self, Ago, Day};
 
 pub(in crate::pages) static DE: Text = Text {
@@ -141,6 +142,19 @@ pub(in crate::pages) static DE: Text = Text {
         denied: "Nichts wurde verbunden",
         denied_what: "Das Gerät hat keinen Zugriff auf dein Konto. Wolltest du es doch verbinden, beginne dort noch \
                       einmal.",
+    },
+    connect: Connect {
+        heading: ("Ein Konto mit ", " verbinden"),
+        verified: "bestätigt",
+        provider: "Das Konto",
+        provider_note: "Dort meldest du dich an. Diese Website bekommt dein Passwort nie zu sehen.",
+        only_yours: ("Mach nur weiter, wenn du das eben selbst in ", " begonnen hast. Hat dir jemand diesen Link geschickt, schließ die Seite: Sonst wird dein Konto mit seinem verbunden."),
+        again: "Das Konto ist schon verbunden und muss noch einmal verbunden werden. Melde dich mit demselben an.",
+        background: "Die App kann das Konto auch benutzen, während du weg bist, bis du ihren Zugriff beendest.",
+        scopes: ("Was bei ", " verlangt wird"),
+        proceed: ("Weiter zu ", ""),
+        done: "Das Konto ist verbunden",
+        done_what: ("Dein Konto bei ", " ist verbunden. Du kannst diese Seite schließen."),
     },
     form_post: FormPost {
         title: "Zurück zur App",
@@ -423,6 +437,13 @@ const fn problem(problem: Problem) -> ProblemWords {
         Problem::NotSignedIn => {
             (CANNOT_GO_ON, "Du hast dich bei deinem Kontoanbieter noch nicht angemeldet.", AGAIN)
         }
+        Problem::ConnectOver => (
+            "Dieser Link geht nicht mehr",
+            "Er wurde schon benutzt, ist abgelaufen, oder wurde in einem anderen Browser geöffnet.",
+            "Geh zurück zu der App, von der du gekommen bist, und beginne dort in diesem Browser noch einmal. Cookies \
+             müssen für diese Seite erlaubt sein.",
+        ),
+        Problem::NotConnected(why) => return not_connected(why),
         Problem::Undecided => (CANNOT_GO_ON, "Die Antwort war weder Erlauben noch Ablehnen.", AGAIN),
         Problem::ForeignForm => (
             "Es wurde nichts geändert",
@@ -443,4 +464,36 @@ const fn problem(problem: Problem) -> ProblemWords {
         ),
     };
     ProblemWords { title, message, advice }
+}
+
+const fn not_connected(why: NotConnected) -> ProblemWords {
+    const AGAIN: &str = "Geh zurück zu der App, von der du gekommen bist. Willst du das Konto verbinden, beginne dort noch \
+                         einmal.";
+    let (message, advice) = match why {
+        NotConnected::Denied => ("Du hast es nicht erlaubt.", AGAIN),
+        NotConnected::ScopeMissing => (
+            "Du hast nicht alles erlaubt, was die App braucht.",
+            "Beginne in der App noch einmal und lass alle Haken gesetzt, die der Anbieter zeigt.",
+        ),
+        NotConnected::OtherAccount => (
+            "Du hast dich mit einem anderen Konto angemeldet als dem verbundenen.",
+            "Beginne in der App noch einmal und melde dich mit demselben Konto an wie zuvor.",
+        ),
+        NotConnected::NoRefreshToken => (
+            "Der Anbieter hat den Zugriff nur für kurze Zeit gegeben. Das Konto bleibt verbunden, wie es war.",
+            "Beende den Zugriff dieser App in den Einstellungen deines Kontos beim Anbieter und beginne dann in der App \
+             noch einmal.",
+        ),
+        NotConnected::Unavailable => {
+            ("Der Anbieter ist im Augenblick nicht erreichbar.", "Versuch es in ein paar Minuten noch einmal.")
+        }
+        NotConnected::Misconfigured => (
+            "Dieser Server ist beim Anbieter nicht richtig eingerichtet.",
+            "Es ist nicht dein Fehler. Sag dem Betreiber dieses Servers Bescheid und nenne ihm die Anfragenummer unten.",
+        ),
+        NotConnected::Refused => {
+            ("Der Anbieter hat es nicht zugelassen, oder seine Antwort ist unbrauchbar.", AGAIN)
+        }
+    };
+    ProblemWords { title: "Das Konto wurde nicht verbunden", message, advice }
 }

@@ -4,10 +4,11 @@ use causeway_flow::upstream::connect::SignInTrouble;
 use causeway_types::Timestamp;
 
 use super::{
-    Account, Consent, Demo, Device, Error, FormPost, Home, Logout, ProblemWords, Scopes, SignIn, Text,
+    Account, Connect, Consent, Demo, Device, Error, FormPost, Home, Logout, ProblemWords, Scopes, SignIn,
+    Text,
 };
 use crate::pages::notice::{AccountNotice, DeviceTrouble};
-use crate::pages::problem::Problem;
+use crate::pages::problem::{NotConnected, Problem};
 use crate::pages::time::{self, Ago, Day};
 
 pub(in crate::pages) static EN: Text = Text {
@@ -133,6 +134,19 @@ pub(in crate::pages) static EN: Text = Text {
         done_what: "You can close this page and go back to your device. It continues by itself within a few seconds.",
         denied: "Nothing was connected",
         denied_what: "The device has no access to your account. If you did want to connect it, start again there.",
+    },
+    connect: Connect {
+        heading: ("Connect an account to ", ""),
+        verified: "verified",
+        provider: "The account",
+        provider_note: "You sign in there. This site never sees your password.",
+        only_yours: ("Continue only if you just asked for this in ", ". If somebody sent you this link, close the page: your account would be connected to theirs."),
+        again: "The account is connected already and has to be connected again. Sign in with the same one.",
+        background: "The app can use the account while you are away, until you end its access.",
+        scopes: ("What is asked for at ", ""),
+        proceed: ("Continue to ", ""),
+        done: "The account is connected",
+        done_what: ("Your account at ", " is connected. You can close this page."),
     },
     form_post: FormPost {
         title: "Back to the app",
@@ -405,6 +419,13 @@ const fn problem(problem: Problem) -> ProblemWords {
             AGAIN,
         ),
         Problem::NotSignedIn => (CANNOT_GO_ON, "You have not signed in at your account provider yet.", AGAIN),
+        Problem::ConnectOver => (
+            "This link cannot be used",
+            "It was already used, has expired, or was opened in another browser.",
+            "Go back to the app that you came from and start again there, in this browser. Cookies must be allowed for \
+             this site.",
+        ),
+        Problem::NotConnected(why) => return not_connected(why),
         Problem::Undecided => (CANNOT_GO_ON, "The answer was neither allow nor deny.", AGAIN),
         Problem::ForeignForm => (
             "Nothing was changed",
@@ -425,4 +446,32 @@ const fn problem(problem: Problem) -> ProblemWords {
         ),
     };
     ProblemWords { title, message, advice }
+}
+
+const fn not_connected(why: NotConnected) -> ProblemWords {
+    const AGAIN: &str = "Go back to the app that you came from. If you want to connect the account, start again there.";
+    let (message, advice) = match why {
+        NotConnected::Denied => ("You did not allow it.", AGAIN),
+        NotConnected::ScopeMissing => (
+            "You did not allow everything that the app needs.",
+            "Start again in the app, and leave all boxes checked that the provider shows.",
+        ),
+        NotConnected::OtherAccount => (
+            "You signed in with another account than the one that is connected.",
+            "Start again in the app, and sign in with the same account as before.",
+        ),
+        NotConnected::NoRefreshToken => (
+            "The provider gave access for a short time only. The account stays connected as it was.",
+            "End the access of this app in the settings of your account at the provider, then start again in the app.",
+        ),
+        NotConnected::Unavailable => {
+            ("The provider cannot be reached at the moment.", "Try again in a few minutes.")
+        }
+        NotConnected::Misconfigured => (
+            "This server is not set up correctly at the provider.",
+            "This is not your mistake. Let the operator of this server know, with the request ID below.",
+        ),
+        NotConnected::Refused => ("The provider did not let it happen, or its answer cannot be used.", AGAIN),
+    };
+    ProblemWords { title: "The account was not connected", message, advice }
 }

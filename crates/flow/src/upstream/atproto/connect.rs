@@ -7,13 +7,15 @@
 //! Authentication"). If an account was named, it must be that one.
 
 use async_trait::async_trait;
-use causeway_atproto::{CodeExchange, Identity, PushRequest, ResolveError, TokenAnswer, UpstreamTokenError};
+use causeway_atproto::{
+    AuthorizationServer, CodeExchange, Identity, PushRequest, ResolveError, TokenAnswer, UpstreamTokenError,
+};
 use causeway_domain::session::{
-    AtprotoBinding, AtprotoPending, Binding, HANDLE_SECONDS, Pending, UpstreamBinding,
+    AtprotoBinding, AtprotoPending, Binding, HANDLE_SECONDS, OtherKind, Pending, UpstreamBinding,
 };
 use causeway_jose::EcKey;
 use causeway_outbound::HttpError;
-use causeway_types::{CodeVerifier, Did, Handle, Prompt, Scope, Secret, SignInInput, Timestamp};
+use causeway_types::{CodeVerifier, Did, Handle, Prompt, Scope, Secret, SignInInput, TenantId, Timestamp};
 
 use crate::error::Internal;
 use crate::upstream::atproto::adapter::{Atproto, credentials_of, give_back};
@@ -21,13 +23,17 @@ use crate::upstream::atproto::scope_fallback::{self, Outgoing, PushError};
 use crate::upstream::connect::failure::{ConnectFailure, SignInError};
 use crate::upstream::connect::required::Required;
 use crate::upstream::traits::{
-    BeginRequest, Begun, CallbackParams, Completion, ConnectError, Connected, NewConnection,
+    BeginRequest, Begun, CallbackParams, Completion, ConnectError, Connected, NewAccount, NewConnection,
+    NoAnswer, Redeemed, SignInRequest,
 };
 
 #[async_trait]
 impl Connected for Atproto {
     /// Resolves the account or server that was named, and pushes a request to its authorization server.
     async fn begin(&self, request: &BeginRequest<'_>) -> Result<Begun, SignInError> {
+        let client = request.client;
+        let state = request.state.clone();
+        let request = request.sign_in().map_err(Internal::from)?;
         let input = SignInInput::parse(request.named)?;
         let target = self.client.resolve(&input).await.map_err(SignInError::Resolve)?;
         let dpop = EcKey::generate().map_err(Internal::from)?;
@@ -40,7 +46,7 @@ impl Connected for Atproto {
         let push = PushRequest {
             redirect_uri: self.profile.redirect_uri().to_owned(),
             scope: request.scope.clone(),
-            state: request.state.clone(),
+            state,
             code_challenge: verifier.challenge(),
             login_hint,
             prompt: None,
@@ -55,7 +61,7 @@ impl Connected for Atproto {
             let push =
                 PushRequest { prompt: prompt.map(|prompt| prompt.as_str().to_owned()), ..push.clone() };
             let outgoing =
-                Outgoing { client: request.client, server: &target.server, pds, dpop: &dpop, push };
+                Outgoing { client, server: &target.server, pds, dpop: &dpop, push };
             match scope_fallback::push(self, outgoing).await {
                 Err(PushError::Upstream(error)) if required.is_none() => {
                     let parsed = error.oauth_error().and_then(Required::parse);
@@ -80,11 +86,11 @@ impl Connected for Atproto {
             url: pushed.authorize_url,
             pending: Pending::Atproto(Box::new(pending)),
             asked_again: required.is_some(),
+            registration_id: None,
         })
     }
 
-    /// Redeems the code and proves the identity.
-    async fn complete(&self, completion: &Completion<'_>) -> Result<NewConnection, ConnectError> {
+    async fn redeem(&self, completion: &Completion<'_>) -> Result<Redeemed, ConnectError> {
         let pending = completion.pending.atproto().map_err(Internal::from)?;
         let code = read_answer(completion.answer, &pending.upstream.issuer)?;
         let dpop = EcKey::from_private_jwk(&pending.dpop_private_key).map_err(Internal::from)?;
@@ -107,11 +113,43 @@ impl Connected for Atproto {
         };
         let answer = self.client.exchange_code(&server, &me, &dpop, &exchange).await;
         let answer = answer.map_err(|error| not_exchanged(&error))?;
-        let connected = self.prove(completion, pending, &answer).await;
-        if connected.is_err() {
-            give_back(&self.client, &server, &me, &dpop, &answer).await;
-        }
-        connected.map_err(ConnectError::from)
+        let upstream = pending.upstream.clone();
+        Ok(Redeemed::Atproto(Box::new(AtprotoAnswer { server, upstream, dpop, answer })))
+    }
+
+    /// Proves the identity.
+    async fn identify(
+        &self,
+        completion: &Completion<'_>,
+        redeemed: &Redeemed,
+    ) -> Result<NewConnection, ConnectError> {
+        let pending = completion.pending.atproto()?;
+        let AtprotoAnswer { answer, .. } = own(redeemed)?;
+        self.prove(completion, pending, answer).await.map_err(ConnectError::from)
+    }
+
+    async fn give_back(&self, _: &TenantId, redeemed: &Redeemed) -> Result<(), NoAnswer> {
+        let AtprotoAnswer { server, upstream, dpop, answer } = own(redeemed).map_err(NoAnswer::because)?;
+        let me = self.profile.identity(upstream);
+        let me = me.ok_or_else(|| NoAnswer::because("the client key of this sign-in is not loaded"))?;
+        give_back(&self.client, server, &me, dpop, answer).await;
+        Ok(())
+    }
+}
+
+/// The answer of an authorization server to a code, and what it is given back with.
+#[derive(Debug)]
+pub struct AtprotoAnswer {
+    server: AuthorizationServer,
+    upstream: UpstreamBinding,
+    dpop: EcKey,
+    answer: TokenAnswer,
+}
+
+fn own(redeemed: &Redeemed) -> Result<&AtprotoAnswer, OtherKind> {
+    match redeemed {
+        Redeemed::Atproto(answer) => Ok(answer),
+        Redeemed::Other(_) => Err(OtherKind),
     }
 }
 
@@ -145,6 +183,7 @@ impl Atproto {
                 upstream: UpstreamBinding { pds, ..pending.upstream.clone() },
             }),
             credentials: credentials_of(answer, scope.to_string(), key, now),
+            account: NewAccount::default(),
         })
     }
 
@@ -173,7 +212,7 @@ impl Atproto {
 }
 
 /// The `prompt` for the authorization server. A user who has named an account on our page has already selected one.
-fn first_prompt(request: &BeginRequest<'_>, names_account: bool) -> Option<Prompt> {
+fn first_prompt(request: &SignInRequest<'_>, names_account: bool) -> Option<Prompt> {
     if request.login {
         Some(Prompt::Login)
     } else {
@@ -184,7 +223,7 @@ fn first_prompt(request: &BeginRequest<'_>, names_account: bool) -> Option<Promp
 
 /// The `prompt` for a second attempt. Account selection is never repeated: where no user is signed in, a PDS
 /// answers it with an error instead of showing a login.
-fn prompt_again(request: &BeginRequest<'_>, required: Required) -> Prompt {
+fn prompt_again(request: &SignInRequest<'_>, required: Required) -> Prompt {
     if required == Required::Consent && !request.login { Prompt::Consent } else { Prompt::Login }
 }
 

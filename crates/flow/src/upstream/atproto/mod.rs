@@ -7,6 +7,6 @@ pub mod metadata_check;
 pub(crate) mod profile;
 
 mod call;
-mod connect;
+pub(crate) mod connect;
 mod permission;
 mod scope_fallback;

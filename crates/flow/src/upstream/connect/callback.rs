@@ -165,9 +165,22 @@ async fn connect(
 ) -> Result<(), ConnectError> {
     let provider = ctx.upstreams().named(upstream.pending.provider()).map_err(Internal::from)?;
     let subjects: Vec<_> = request.required_subs.iter().map(Did::as_str).collect();
-    let completion =
-        Completion { pending: &upstream.pending, answer, subjects: &subjects, begun_at: upstream.created_at };
-    let NewConnection { binding, credentials } = provider.complete(&completion).await?;
+    let completion = Completion {
+        tenant_id: &request.tenant_id,
+        pending: &upstream.pending,
+        answer,
+        subjects: &subjects,
+        begun_at: upstream.created_at,
+    };
+    // Nobody but a user who is here loses anything if these tokens are lost: they are not kept before they are judged.
+    let redeemed = provider.redeem(&completion).await?;
+    let identified = provider.identify(&completion, &redeemed).await;
+    if identified.is_err()
+        && let Err(error) = provider.give_back(&request.tenant_id, &redeemed).await
+    {
+        tracing::warn!(%error, "unused upstream tokens were not revoked");
+    }
+    let NewConnection { binding, credentials, .. } = identified?;
     let head = pending_session(ctx, request, binding);
     let stored = store_session(ctx, request, &head, &credentials).await;
     if !matches!(stored, Ok(true))

@@ -19,6 +19,9 @@ pub enum SignInError {
     /// The authorization server did not accept our request.
     #[error("{0}")]
     Upstream(#[source] UpstreamTokenError),
+    /// The provider, or our registration there, does not let anybody in.
+    #[error("{0}")]
+    Provider(#[from] ConnectFailure),
     /// The authorization request has ended or expired, or is another browser's.
     #[error("this sign-in has ended or belongs to another browser")]
     Gone,
@@ -47,7 +50,7 @@ impl SignInError {
             Self::Resolve(ResolveError::ServerMetadata(_)) => T::BadServer,
             Self::Resolve(ResolveError::HandleUnanswered(_) | ResolveError::Dns) => T::UnansweredHandle,
             Self::Resolve(ResolveError::Http(_)) => T::Unreachable,
-            Self::Upstream(_) => T::NotAccepted,
+            Self::Upstream(_) | Self::Provider(_) => T::NotAccepted,
         })
     }
 
@@ -56,6 +59,7 @@ impl SignInError {
         match self {
             Self::Gone => ErrorCode::NonceInvalidOrReused,
             Self::Internal(_) => ErrorCode::ServerError,
+            Self::Provider(failure) => failure.code(),
             // An address that we may not ask looks like one that does not answer: nobody learns what is in our network.
             Self::Upstream(_) | Self::Resolve(ResolveError::Http(_)) => ErrorCode::UpstreamUnavailable,
             Self::Resolve(error) if error.is_upstream_fault() => ErrorCode::UpstreamUnavailable,
@@ -101,7 +105,7 @@ pub enum SignInTrouble {
 }
 
 /// Why a sign-in failed; sent to the client as an error.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum ConnectFailure {
     /// The answer is another server's.
     #[error("the response came from another authorization server than the request was sent to")]
@@ -133,6 +137,30 @@ pub enum ConnectFailure {
     /// The server has to show the user something.
     #[error("the authorization server requires user interaction, but did not show its page when asked to")]
     Required(Required),
+    /// The user did not grant what the connection needs.
+    #[error("the user did not grant every scope that the connection needs")]
+    ScopeMissing,
+    /// Not the account that is connected already.
+    #[error("the user connected another account than the one that was to be connected again")]
+    AccountMismatch,
+    /// The connection would replace one that is renewed, and could not be renewed itself.
+    #[error("the provider issued no refresh token, and the connection that exists has one")]
+    NoRefreshToken,
+    /// Our registration at the provider is missing or refused, or its definition does not fit.
+    #[error("this server is not set up correctly at the provider: its operator has to correct the registration")]
+    Misconfigured,
+    /// The provider has to be asked in another way, once.
+    #[error("the provider has to be asked once more")]
+    AskAgain(AskAgain),
+}
+
+/// The change with which a provider is asked once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskAgain {
+    /// The user is asked again, so that a refresh token is issued.
+    ForceReauth,
+    /// Without the scope for refresh tokens, which the provider does not know.
+    WithoutOffline,
 }
 
 impl ConnectFailure {
@@ -145,7 +173,11 @@ impl ConnectFailure {
             | Self::ForeignAccount
             | Self::LongDid
             | Self::Overtaken => ErrorCode::AccessDenied,
-            Self::Refused | Self::Malformed => ErrorCode::ServerError,
+            Self::Refused | Self::Malformed | Self::AskAgain(AskAgain::WithoutOffline) => ErrorCode::ServerError,
+            Self::ScopeMissing => ErrorCode::ScopeMissing,
+            Self::AccountMismatch => ErrorCode::AccountMismatch,
+            Self::NoRefreshToken | Self::AskAgain(AskAgain::ForceReauth) => ErrorCode::RefreshTokenMissing,
+            Self::Misconfigured => ErrorCode::ProviderMisconfigured,
             Self::Unavailable => ErrorCode::TemporarilyUnavailable,
             Self::Required(required) => required.code(),
         }
@@ -173,6 +205,10 @@ mod tests {
             F::Unavailable,
             F::Overtaken,
             F::Required(Required::Login),
+            F::ScopeMissing,
+            F::AccountMismatch,
+            F::NoRefreshToken,
+            F::Misconfigured,
         ];
         for failure in all {
             let (code, text) = (failure.code(), format!("| {failure} |"));

@@ -3,10 +3,11 @@
 
 pub mod callback;
 pub(crate) mod failure;
+pub(crate) mod kept_answer;
 pub(crate) mod required;
 pub mod sign_in;
 
 mod new_session;
 
-pub use self::failure::{ConnectFailure, SignInError, SignInTrouble};
+pub use self::failure::{AskAgain, ConnectFailure, SignInError, SignInTrouble};
 pub use self::required::Required;

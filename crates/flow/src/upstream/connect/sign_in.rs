@@ -24,7 +24,7 @@ use crate::operations::audit;
 use crate::operations::trace;
 use crate::upstream::connect::failure::SignInError;
 use crate::upstream::connect::required::Required;
-use crate::upstream::traits::{BeginRequest, Begun};
+use crate::upstream::traits::{BeginRequest, Begun, Purpose, SignInRequest};
 
 /// The contents of the sign-in page.
 #[derive(Debug)]
@@ -137,17 +137,19 @@ async fn send(
     let state = OauthState::random(ctx.rng());
     let wanted = BeginRequest {
         client: &client,
-        scope: &request.scope,
         state: &state,
-        named,
-        is_chosen: request.login_hint.is_none(),
-        login: request.prompt.contains(Prompt::Login) || request.max_age.is_some(),
-        select_account: request.prompt.contains(Prompt::SelectAccount),
-        required,
+        purpose: Purpose::SignIn(SignInRequest {
+            scope: &request.scope,
+            named,
+            is_chosen: request.login_hint.is_none(),
+            login: request.prompt.contains(Prompt::Login) || request.max_age.is_some(),
+            select_account: request.prompt.contains(Prompt::SelectAccount),
+            required,
+        }),
     };
     // Users sign in at AT Protocol servers.
     let upstream = ctx.upstreams().named(ATPROTO).map_err(Internal::from)?;
-    let Begun { url, pending, asked_again } = upstream.begin(&wanted).await?;
+    let Begun { url, pending, asked_again, .. } = upstream.begin(&wanted).await?;
     let (now, server) = (ctx.now(), pending.server().to_owned());
     let row = UpstreamRequest {
         oauth_state: state,

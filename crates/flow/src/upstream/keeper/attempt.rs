@@ -129,11 +129,11 @@ impl RefreshAttempt<'_> {
             }
         };
         match self.renew(&credentials).await {
-            Ok(Renewed { credentials: mut answer, flaw }) => {
+            Ok(Renewed { credentials: mut answer, flaw, update: news }) => {
                 // An answer without a refresh token keeps the one that was sent.
                 answer.refresh_token = answer.refresh_token.or(credentials.refresh_token);
                 let lease = if flaw.is_none() { AfterStoring::Release } else { AfterStoring::Keep };
-                let kept = self.store(&answer, update, lease).await;
+                let kept = self.store(&answer, news.or(update), lease).await;
                 match (&kept, flaw) {
                     (Err(SessionError::Ended), _) => self.give_back(&answer).await?,
                     (Ok(_), Some(flaw)) => {

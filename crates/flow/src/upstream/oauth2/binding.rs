@@ -15,6 +15,9 @@ use crate::error::Internal;
 pub(crate) struct OauthBinding {
     /// Our registration, whose current secret authenticates us.
     pub(crate) registration_id: RegistrationId,
+    /// Our identifier at the issuer: grants are to it, whatever registration of ours a tenant has.
+    #[serde(default)]
+    pub(crate) client_id: String,
     /// The issuer, if the provider has one.
     pub(crate) issuer: Option<String>,
     /// The authorization endpoint.

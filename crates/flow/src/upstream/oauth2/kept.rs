@@ -1,18 +1,18 @@
 //! How connections at these providers are kept.
 
 use async_trait::async_trait;
-use causeway_domain::connection::Registration;
+use causeway_domain::connection::{Registration, RegistrationState};
 use causeway_domain::session::{Credentials, Policy, Renewal, SessionHead};
-use causeway_providers::oauth::{
-    Flaw, RefusalMeaning, RenewalTokens, Revoked, RevokedTokens, TokenContext, TokenError,
-};
-use causeway_providers::{OauthClient, Renewal as Means, Rotation};
+use causeway_providers::oauth::{Flaw, RefusalMeaning, RenewalTokens, TokenContext, TokenError};
+use causeway_providers::{FieldValues, OauthClient, Renewal as Means, Rotation};
+use causeway_store::connections::reconnect;
 
 use super::OauthProvider;
 use super::binding::OauthBinding;
-use super::registrations::registered;
+use super::registrations::{PROBE_SECONDS, registered};
+use super::sealed::owned;
 use crate::error::Internal;
-use crate::upstream::traits::{Kept, NoAnswer, RenewalFailure, Renewed};
+use crate::upstream::traits::{BindingUpdate, Kept, NoAnswer, RenewalFailure, Renewed};
 
 /// Seconds after which an unused connection is renewed where the definition does not say when access ends that is not.
 const KEEP_ALIVE_SECONDS: i64 = 7 * 86_400;
@@ -28,14 +28,20 @@ impl Kept for OauthProvider {
 
     async fn renew(&self, head: &SessionHead, credentials: &Credentials) -> Result<Renewed, RenewalFailure> {
         let bound = self.bound(head).await?;
+        let client = self.client_definition()?;
+        self.check_pause(head, &bound, credentials).await?;
         let fields = bound.binding.field_values();
-        let context = bound.context(self.client_definition()?, &fields);
+        let context = bound.context(client, &fields);
         let tokens = RenewalTokens {
             access_token: credentials.access.secret(),
             refresh_token: credentials.refresh_token.as_ref(),
             scope: &credentials.scope,
         };
-        let issued = self.client.refresh(&context, &tokens).await.map_err(|error| failure(&error))?;
+        let issued = match self.client.refresh(&context, &tokens).await {
+            Ok(issued) => issued,
+            Err(error) => return Err(self.failed(head, &bound, &error).await),
+        };
+        self.note_accepted(&head.tenant_id, &bound.registration, issued.secret).await;
         let answer = issued.answer;
         let flaw = answer.flaws.iter().find_map(|flaw| match flaw {
             Flaw::Bound => Some("token_type is DPoP"),
@@ -45,24 +51,12 @@ impl Kept for OauthProvider {
             return Err(RenewalFailure::Passing { retry_after: None });
         };
         let credentials = tokens.credentials(credentials.refresh_token.as_ref(), &credentials.scope);
-        Ok(Renewed { credentials, flaw })
+        let update = captured(head, bound.binding, &answer.captured)?;
+        Ok(Renewed { credentials, flaw, update })
     }
 
     async fn revoke(&self, head: &SessionHead, credentials: &Credentials) -> Result<(), NoAnswer> {
-        let bound = self.bound(head).await.map_err(NoAnswer::because)?;
-        let fields = bound.binding.field_values();
-        let client = self.client_definition().map_err(NoAnswer::because)?;
-        let context = bound.context(client, &fields);
-        let tokens = RevokedTokens {
-            access_token: credentials.access.secret(),
-            refresh_token: credentials.refresh_token.as_ref(),
-        };
-        let discovered = bound.binding.revocation_endpoint.as_ref();
-        match self.client.revoke(&context, discovered, &tokens).await.map_err(NoAnswer::because)? {
-            Revoked::Done | Revoked::NotPossible => Ok(()),
-            Revoked::Refused { status } => Err(NoAnswer::because(format!("status {status}"))),
-            Revoked::Passing { .. } => Err(NoAnswer::because("it asked to try later")),
-        }
+        self.revoke_session(head, credentials).await
     }
 
     fn sign_in_url(&self, issuer: &str, _: &SessionHead) -> String {
@@ -82,7 +76,7 @@ impl Bound {
     pub(crate) fn context<'a>(
         &'a self,
         client: &'a OauthClient,
-        fields: &'a causeway_providers::FieldValues,
+        fields: &'a FieldValues,
     ) -> TokenContext<'a> {
         TokenContext {
             client,
@@ -131,18 +125,72 @@ fn policy_of(client: &OauthClient) -> Policy {
     }
 }
 
-fn failure(error: &TokenError) -> RenewalFailure {
-    let with = match error {
-        TokenError::Refused(refusal) => refusal.code.clone().unwrap_or_else(|| refusal.status.to_string()),
-        TokenError::Http(_) | TokenError::Request(_) => error.to_string(),
-    };
-    tracing::warn!(%error, "the provider issued no new credentials");
-    match error.meaning() {
-        RefusalMeaning::Over => RenewalFailure::Over { with },
-        RefusalMeaning::ActionRequired
-        | RefusalMeaning::Misconfigured
-        | RefusalMeaning::NotRenewable
-        | RefusalMeaning::Wait(_)
-        | RefusalMeaning::Passing => RenewalFailure::Passing { retry_after: error.retry_after() },
+/// The binding with what an answer captured anew; `None` when nothing of it has changed.
+fn captured(
+    head: &SessionHead,
+    mut binding: OauthBinding,
+    captured: &FieldValues,
+) -> Result<Option<BindingUpdate>, Internal> {
+    let before = binding.fields.clone();
+    binding.fields.extend(owned(captured));
+    if binding.fields == before {
+        return Ok(None);
+    }
+    let (tenant_id, data) = (head.tenant_id.clone(), binding.to_stored(head.provider(), head.subject())?.data);
+    Ok(Some(BindingUpdate::new(move |c, id| {
+        reconnect::set_binding(c, &tenant_id, id, &data)?;
+        Ok(())
+    })))
+}
+
+impl OauthProvider {
+    /// Refuses a renewal that must not be sent now: the provider does not take our registration, or wants more time
+    /// between two of them.
+    async fn check_pause(
+        &self,
+        head: &SessionHead,
+        bound: &Bound,
+        credentials: &Credentials,
+    ) -> Result<(), RenewalFailure> {
+        let refresh = self.oauth().and_then(|client| client.refresh.as_ref());
+        if let Some(interval) = refresh.and_then(|refresh| refresh.min_interval) {
+            let left = interval.as_i64() - self.clock.now().since(credentials.created_at);
+            if left > 0 {
+                return Err(RenewalFailure::Passing { retry_after: u64::try_from(left).ok() });
+            }
+        }
+        if bound.registration.state == RegistrationState::Misconfigured
+            && !self.registrations.claim_probe(&head.tenant_id, &bound.registration).await?
+        {
+            let retry_after = u64::try_from(PROBE_SECONDS).ok();
+            return Err(RenewalFailure::Passing { retry_after });
+        }
+        Ok(())
+    }
+
+    /// The consequence of a refusal. The fault of our registration ends no connection.
+    async fn failed(&self, head: &SessionHead, bound: &Bound, error: &TokenError) -> RenewalFailure {
+        let with = match error {
+            TokenError::Refused(refusal) => {
+                refusal.code.clone().unwrap_or_else(|| refusal.status.to_string())
+            }
+            TokenError::Http(_) => "no_answer".to_owned(),
+            TokenError::Request(_) => "definition".to_owned(),
+        };
+        tracing::warn!(%error, "the provider issued no new credentials");
+        if let Err(error) = self.registrations.note_error(head, with.clone()).await {
+            tracing::warn!(%error, "the outcome of a refresh was not stored");
+        }
+        match error.meaning() {
+            RefusalMeaning::Over => RenewalFailure::Over { with },
+            RefusalMeaning::Misconfigured => {
+                self.note_misconfigured(&head.tenant_id, &bound.registration).await;
+                RenewalFailure::Passing { retry_after: u64::try_from(PROBE_SECONDS).ok() }
+            }
+            RefusalMeaning::ActionRequired
+            | RefusalMeaning::NotRenewable
+            | RefusalMeaning::Wait(_)
+            | RefusalMeaning::Passing => RenewalFailure::Passing { retry_after: error.retry_after() },
+        }
     }
 }

@@ -6,13 +6,16 @@ mod call;
 mod connect;
 pub(crate) mod kept;
 pub(crate) mod registrations;
+mod revoke;
+mod sealed;
+mod servers;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_domain::Clock;
 use causeway_providers::oauth::ProviderClient;
-use causeway_providers::{Definition, Kind, Provider};
+use causeway_providers::{Catalog, Definition, Kind, Provider};
 use causeway_types::Rng;
 
 use self::registrations::Registrations;
@@ -47,8 +50,9 @@ impl OauthProvider {
 /// The implementations of the catalog's providers of these kinds, by name.
 pub(crate) fn providers(
     parts: &CtxParts,
+    catalog: &Catalog,
     registrations: &Registrations,
-) -> impl Iterator<Item = (String, Arc<dyn Upstream>)> {
+) -> Vec<(String, Arc<dyn Upstream>)> {
     let client = ProviderClient::new(
         parts.outbound.clone(),
         Arc::clone(&parts.clock),
@@ -68,5 +72,5 @@ pub(crate) fn providers(
         };
         Some((name, Arc::new(kept)))
     };
-    parts.providers.iter().filter_map(of).collect::<Vec<_>>().into_iter()
+    catalog.iter().filter_map(of).collect()
 }

@@ -1,27 +1,67 @@
 //! How users connect an account at a kind of provider.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
 use causeway_domain::client::Client;
-use causeway_domain::session::{Binding, Credentials, Pending};
-use causeway_types::{OauthState, Scope, Secret, Timestamp};
+use causeway_domain::session::{Binding, Credentials, OtherKind, Pending};
+use causeway_types::{OauthState, RegistrationId, Scope, Secret, TenantId, Timestamp};
+use serde_json::{Map, Value};
 use url::Url;
 
 use crate::error::Internal;
-use crate::upstream::connect::failure::{ConnectFailure, SignInError};
+use crate::upstream::atproto::connect::AtprotoAnswer;
+use crate::upstream::connect::failure::{AskAgain, ConnectFailure, SignInError};
 use crate::upstream::connect::required::Required;
+use crate::upstream::traits::kept::NoAnswer;
 
-/// How accounts at a kind of provider are connected. What is pending meanwhile is stored, bound to the browser and used
-/// once by the [verbs](crate::upstream::connect) that call it.
+/// How accounts at a kind of provider are connected: by users who sign in here, and by clients for their users. What is
+/// pending meanwhile is stored, bound to the browser and used once by the verbs that call it
+/// ([sign-ins](crate::upstream::connect), [connections](crate::connection)).
+///
+/// A code works once. So what was issued for it is kept before it is judged: between two of these steps nothing but the
+/// answer of one request is on its way, and whatever fails afterwards, it can be [given back](Connected::give_back).
 #[async_trait]
 pub trait Connected: Debug + Send + Sync {
     /// Prepares an authorization at the provider, to which the user is sent once what is pending is committed.
     async fn begin(&self, request: &BeginRequest<'_>) -> Result<Begun, SignInError>;
 
-    /// Redeems the provider's answer and finds out whose account it is for. Credentials that cannot be used are given
-    /// back there. A code works once, so this runs to its end even when the user's browser disconnects.
-    async fn complete(&self, completion: &Completion<'_>) -> Result<NewConnection, ConnectError>;
+    /// Whether what is pending is the second attempt, after the provider was asked in another way the first time.
+    fn is_second(&self, _pending: &Pending) -> bool {
+        false
+    }
+
+    /// Checks that the provider's answer is one to this authorization, and redeems its code. It runs to its end even
+    /// when the user's browser disconnects.
+    async fn redeem(&self, completion: &Completion<'_>) -> Result<Redeemed, ConnectError>;
+
+    /// Exchanges what was redeemed for what lives long; `None` where the provider has no such step.
+    async fn exchange(
+        &self,
+        _completion: &Completion<'_>,
+        _redeemed: &Redeemed,
+    ) -> Result<Option<Redeemed>, ConnectError> {
+        Ok(None)
+    }
+
+    /// Judges what was redeemed, and finds out whose account it is for.
+    async fn identify(
+        &self,
+        completion: &Completion<'_>,
+        redeemed: &Redeemed,
+    ) -> Result<NewConnection, ConnectError>;
+
+    /// Gives back what was redeemed and will not be used.
+    async fn give_back(&self, tenant_id: &TenantId, redeemed: &Redeemed) -> Result<(), NoAnswer>;
+
+    /// The offer that a client makes to its user by a connect session.
+    ///
+    /// # Errors
+    /// [`OfferError`].
+    fn offer(&self, _asked: &AskedOffer<'_>) -> Result<Offer, OfferError> {
+        Err(OfferError::NotOffered)
+    }
 }
 
 /// An authorization to prepare.
@@ -29,10 +69,26 @@ pub trait Connected: Debug + Send + Sync {
 pub struct BeginRequest<'a> {
     /// The client that the session will belong to.
     pub client: &'a Client,
-    /// The scope that the client asked for.
-    pub scope: &'a Scope,
     /// The `state` that has to come back.
     pub state: &'a OauthState,
+    /// The purpose.
+    pub purpose: Purpose<'a>,
+}
+
+/// The purpose of an authorization.
+#[derive(Clone, Copy, Debug)]
+pub enum Purpose<'a> {
+    /// The user signs in here.
+    SignIn(SignInRequest<'a>),
+    /// A client connects an account of its user.
+    Connect(ConnectRequest<'a>),
+}
+
+/// A sign-in to prepare.
+#[derive(Clone, Copy, Debug)]
+pub struct SignInRequest<'a> {
+    /// The scope that the client asked for.
+    pub scope: &'a Scope,
     /// The account or the server, as it was named.
     pub named: &'a str,
     /// Whether the user has named it here, and so has chosen the account.
@@ -45,6 +101,45 @@ pub struct BeginRequest<'a> {
     pub required: Option<Required>,
 }
 
+/// A connection to prepare.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectRequest<'a> {
+    /// The tenant, whose registration is used.
+    pub tenant_id: &'a TenantId,
+    /// The requested scopes; empty: those of the definition.
+    pub scopes: &'a [String],
+    /// Values of the definition's parameters.
+    pub parameters: &'a Map<String, Value>,
+    /// Whether the provider has to ask the user again.
+    pub force_reauth: bool,
+    /// The change with which it is asked the second time.
+    pub again: Option<AskAgain>,
+}
+
+impl<'a> BeginRequest<'a> {
+    /// The sign-in.
+    ///
+    /// # Errors
+    /// [`OtherKind`]: it is a connection.
+    pub const fn sign_in(&self) -> Result<&SignInRequest<'a>, OtherKind> {
+        match &self.purpose {
+            Purpose::SignIn(request) => Ok(request),
+            Purpose::Connect(_) => Err(OtherKind),
+        }
+    }
+
+    /// The connection.
+    ///
+    /// # Errors
+    /// [`OtherKind`]: it is a sign-in.
+    pub const fn connect(&self) -> Result<&ConnectRequest<'a>, OtherKind> {
+        match &self.purpose {
+            Purpose::Connect(request) => Ok(request),
+            Purpose::SignIn(_) => Err(OtherKind),
+        }
+    }
+}
+
 /// A prepared authorization.
 #[derive(Debug)]
 pub struct Begun {
@@ -54,6 +149,8 @@ pub struct Begun {
     pub pending: Pending,
     /// Whether the provider has been told to show what it requires. It is told once.
     pub asked_again: bool,
+    /// Our registration at the provider, where a tenant has one.
+    pub registration_id: Option<RegistrationId>,
 }
 
 /// The parameters of an authorization response (RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207 section 2).
@@ -67,11 +164,15 @@ pub struct CallbackParams {
     pub iss: Option<String>,
     /// The error, instead of a code.
     pub error: Option<String>,
+    /// The others, which only some providers send.
+    pub others: BTreeMap<String, Secret>,
 }
 
 /// An authorization to complete.
 #[derive(Clone, Copy, Debug)]
 pub struct Completion<'a> {
+    /// The tenant.
+    pub tenant_id: &'a TenantId,
     /// The state that was stored when it began.
     pub pending: &'a Pending,
     /// The provider's answer, whose state is verified.
@@ -82,6 +183,28 @@ pub struct Completion<'a> {
     pub begun_at: Timestamp,
 }
 
+/// What a provider issued for a code.
+#[derive(Debug)]
+pub enum Redeemed {
+    /// At an AT Protocol server.
+    Atproto(Box<AtprotoAnswer>),
+    /// At any other provider, in the form of the provider's code.
+    Other(Secret),
+}
+
+impl Redeemed {
+    /// The answer of another provider than an AT Protocol server.
+    ///
+    /// # Errors
+    /// [`OtherKind`].
+    pub const fn other(&self) -> Result<&Secret, OtherKind> {
+        match self {
+            Self::Other(answer) => Ok(answer),
+            Self::Atproto(_) => Err(OtherKind),
+        }
+    }
+}
+
 /// A connected account.
 #[derive(Debug)]
 pub struct NewConnection {
@@ -89,6 +212,40 @@ pub struct NewConnection {
     pub binding: Binding,
     /// Its credentials.
     pub credentials: Credentials,
+    /// Facts about the account that only connections have.
+    pub account: NewAccount,
+}
+
+/// Facts about the account of a connection.
+#[derive(Debug, Default)]
+pub struct NewAccount {
+    /// The issuer that the account's identifier belongs to.
+    pub issuer: String,
+    /// Its name for users to read.
+    pub display_name: Option<String>,
+    /// The place of the connection among those of its user: empty where the provider allows one account.
+    pub account_slot: String,
+    /// The accounts that it manages.
+    pub managed: Vec<NewManagedAccount>,
+    /// Whether these are all of them.
+    pub is_complete: bool,
+    /// Captures from the provider's answers. No secret.
+    pub metadata: Map<String, Value>,
+}
+
+/// An account that the user's account manages.
+#[derive(Debug)]
+pub struct NewManagedAccount {
+    /// The account, by the provider's own identifier.
+    pub subject: String,
+    /// Its name for users to read.
+    pub name: Option<String>,
+    /// The provider's category of it.
+    pub category: Option<String>,
+    /// The provider's names of what the user may do with it.
+    pub tasks: Vec<String>,
+    /// Its own credentials; `None`: calls for it are made with the user's.
+    pub credentials: Option<Credentials>,
 }
 
 /// Why an account was not connected.
@@ -100,4 +257,52 @@ pub enum ConnectError {
     /// Ours.
     #[error(transparent)]
     Internal(#[from] Internal),
+}
+
+impl From<OtherKind> for ConnectError {
+    fn from(error: OtherKind) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+/// An offer to check.
+#[derive(Clone, Copy, Debug)]
+pub struct AskedOffer<'a> {
+    /// The requested scopes; empty: those of the definition.
+    pub scopes: &'a [String],
+    /// Values of the definition's parameters.
+    pub parameters: &'a Map<String, Value>,
+}
+
+/// An offer to connect an account at a provider, as pages show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// The provider's name for users to read.
+    pub title: String,
+    /// The scopes that are requested, in the provider's own words.
+    pub scopes: Vec<String>,
+    /// The checked values of the definition's parameters.
+    pub parameters: Map<String, Value>,
+}
+
+/// Why a provider cannot be offered as the client asks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OfferError {
+    /// Accounts of this kind are not connected by connect sessions.
+    #[error("accounts at this provider are not connected by connect sessions")]
+    NotOffered,
+    /// The definition has no such parameter.
+    #[error("parameters.{0} is not a parameter of this provider")]
+    Unknown(String),
+    /// A parameter needs a value.
+    #[error("parameters.{0} is missing")]
+    Missing(String),
+    /// A value is not one that may be entered.
+    #[error("parameters.{name} is not {expected}")]
+    Value {
+        /// The parameter.
+        name: String,
+        /// The values that may be entered.
+        expected: String,
+    },
 }

@@ -87,6 +87,8 @@ pub struct Renewed {
     pub credentials: Credentials,
     /// Why they must not be used.
     pub flaw: Option<&'static str>,
+    /// News about the binding that came with them, to be stored in the same transaction.
+    pub update: Option<BindingUpdate>,
 }
 
 /// Why a session has no new credentials.

@@ -10,7 +10,8 @@ mod kept;
 
 pub use self::called::{Answer, Called, Injected, Permit, Verdict};
 pub use self::connected::{
-    BeginRequest, Begun, CallbackParams, Completion, ConnectError, Connected, NewConnection,
+    AskedOffer, BeginRequest, Begun, CallbackParams, Completion, ConnectError, ConnectRequest, Connected,
+    NewAccount, NewConnection, NewManagedAccount, Offer, OfferError, Purpose, Redeemed, SignInRequest,
 };
 pub use self::kept::{BindingUpdate, Kept, Located, NoAnswer, RenewalFailure, Renewed};
 

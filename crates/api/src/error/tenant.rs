@@ -1,0 +1,77 @@
+//! Errors of clients that act in tenants, and of tenants, users and connections.
+
+use actix_web::http::StatusCode;
+use causeway_flow::client::authenticated::OwnAuthError;
+use causeway_flow::connection::list::ListError;
+use causeway_flow::connection::show::ConnectionError;
+use causeway_flow::connection::tenant_client::TenantError;
+use causeway_flow::connection::tenants::ManageError;
+use causeway_flow::connection::users::UserError;
+
+use super::api::ApiError;
+
+impl From<OwnAuthError> for ApiError {
+    fn from(error: OwnAuthError) -> Self {
+        match error {
+            OwnAuthError::Request(error) => Self::request_auth(error),
+            OwnAuthError::Replayed(replayed) => replayed.into(),
+            OwnAuthError::Internal(error) => Self::internal(&error),
+            error @ OwnAuthError::PublicClient => Self::invalid_client(&error),
+        }
+    }
+}
+
+impl From<TenantError> for ApiError {
+    fn from(error: TenantError) -> Self {
+        match error {
+            TenantError::Internal(error) => Self::internal(&error),
+            error @ TenantError::Unnamed => Self::bad_request(error.code(), &error),
+            error @ TenantError::NotFound => {
+                Self::new(StatusCode::NOT_FOUND, error.code(), &error.to_string())
+            }
+        }
+    }
+}
+
+impl From<ManageError> for ApiError {
+    fn from(error: ManageError) -> Self {
+        let status = match error {
+            ManageError::Internal(error) => return Self::internal(&error),
+            ManageError::NotEntitled | ManageError::Own => StatusCode::FORBIDDEN,
+            ManageError::NotFound => StatusCode::NOT_FOUND,
+            ManageError::Name | ManageError::Namespace => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, error.code(), &error.to_string())
+    }
+}
+
+impl From<UserError> for ApiError {
+    fn from(error: UserError) -> Self {
+        let status = match error {
+            UserError::Internal(error) => return Self::internal(&error),
+            UserError::NotFound => StatusCode::NOT_FOUND,
+            UserError::Name(_) => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, error.code(), &error.to_string())
+    }
+}
+
+impl From<ListError> for ApiError {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::Internal(error) => Self::internal(&error),
+            error @ (ListError::User(_) | ListError::State) => Self::bad_request(error.code(), &error),
+        }
+    }
+}
+
+impl From<ConnectionError> for ApiError {
+    fn from(error: ConnectionError) -> Self {
+        match error {
+            ConnectionError::Internal(error) => Self::internal(&error),
+            error @ ConnectionError::NotFound => {
+                Self::new(StatusCode::NOT_FOUND, error.code(), &error.to_string())
+            }
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Storing what an authorization brought: the account, what it manages, and the credentials, in one transaction.
+
+use causeway_domain::connection::{
+    CONNECT_CODE_SECONDS, ConnectOutcome, ConnectSession, Connection, CredentialOwner, ManagedAccount,
+    PendingConnection, Slot, SocialIdentity,
+};
+use causeway_domain::session::{Cooldown, Credentials, SessionHead};
+use causeway_store::connections::connect_sessions::{self, Confirmed, NewConnectCode};
+use causeway_store::connections::credentials::{self, NewCredential};
+use causeway_store::connections::{heads, identities, managed_accounts};
+use causeway_store::operations::audit::{AuditEvent, insert_audit_event};
+use causeway_store::{StoreError, TenantScope};
+use causeway_types::secret::ConnectCode;
+use causeway_types::{
+    CredentialId, IdentityId, ManagedAccountId, PlainToken, SessionState, TenantUser, UpstreamSessionId,
+};
+
+use crate::connection::confirm::{self, Followed};
+use crate::ctx::Ctx;
+use crate::error::Internal;
+use crate::upstream::answer::write_tenant_answer;
+use crate::upstream::connect::kept_answer::KeptAnswer;
+use crate::upstream::traits::{NewAccount, NewConnection, NewManagedAccount};
+
+/// The outcome of a connect session with a connection.
+const CONNECTED: &str = "connected";
+
+/// A connection as an authorization brought it, not stored yet.
+#[derive(Clone, Debug)]
+pub(super) struct Authorized {
+    /// The connection, unconfirmed.
+    pub(super) connection: Connection,
+    /// The user's credentials.
+    pub(super) credentials: Credentials,
+    identity: SocialIdentity,
+    pages: Vec<(ManagedAccount, CredentialId, Option<Credentials>)>,
+    is_complete: bool,
+}
+
+impl Authorized {
+    pub(super) fn of(
+        ctx: &Ctx,
+        begun: &PendingConnection,
+        session: &ConnectSession,
+        new: NewConnection,
+    ) -> Self {
+        let (now, user): (_, &TenantUser) = (ctx.now(), &session.user);
+        let NewConnection { binding, credentials, account } = new;
+        let NewAccount { issuer, display_name, account_slot, managed, is_complete, metadata } = account;
+        let head = SessionHead {
+            session_id: UpstreamSessionId::issued(ctx.rng(), ctx.unix_millis()),
+            tenant_id: session.tenant_id.clone(),
+            client_id: session.client_id.clone(),
+            kind: begun.session_kind,
+            state: SessionState::Pending,
+            browser_id: begun.browser_id.clone(),
+            iteration: 1,
+            binding,
+            created_at: now,
+            last_used_at: now,
+            cooldown: Cooldown::default(),
+            correlation_id: session.correlation_id.clone(),
+        };
+        let identity = SocialIdentity {
+            identity_id: IdentityId::issued(ctx.rng(), ctx.unix_millis()),
+            user: user.clone(),
+            provider: begun.provider.clone(),
+            issuer,
+            subject: head.subject().to_owned(),
+            display_name,
+            created_at: now,
+            updated_at: now,
+        };
+        let page = |new: NewManagedAccount| {
+            let account = ManagedAccount {
+                managed_account_id: ManagedAccountId::issued(ctx.rng(), ctx.unix_millis()),
+                identity_id: identity.identity_id.clone(),
+                subject: new.subject,
+                name: new.name,
+                category: new.category,
+                tasks: new.tasks,
+                unavailable_at: None,
+                created_at: now,
+                updated_at: now,
+            };
+            (account, CredentialId::issued(ctx.rng(), ctx.unix_millis()), new.credentials)
+        };
+        let pages = managed.into_iter().map(page).collect();
+        // No provider of these kinds binds its access to a device.
+        let slot = Slot { user: user.clone(), account_slot, device_slot: String::new() };
+        let connection = Connection {
+            head,
+            slot,
+            registration_id: begun.registration_id.clone(),
+            identity_id: Some(identity.identity_id.clone()),
+            parameters: session.parameters.clone(),
+            metadata,
+            confirmed_at: None,
+            refreshed_at: None,
+            last_error: None,
+            deleted_at: None,
+        };
+        Self { connection, credentials, identity, pages, is_complete }
+    }
+}
+
+/// Stores a connection, finishes its connect session, and settles the answer that it came of. Returns the code by which its
+/// client confirms it, unless it is confirmed at once.
+///
+/// # Errors
+/// When the database does not take it.
+pub(super) async fn store(
+    ctx: &Ctx,
+    session: &ConnectSession,
+    authorized: &Authorized,
+    kept: &KeptAnswer,
+    event: AuditEvent,
+    is_confirmed: bool,
+) -> Result<Option<PlainToken<ConnectCode>>, Internal> {
+    let now = ctx.now();
+    let code = (!is_confirmed).then(|| PlainToken::<ConnectCode>::issued(ctx.rng(), ctx.unix_millis()));
+    let hash = code.as_ref().map(PlainToken::hash);
+    let unconfirmed_id = authorized.connection.head.session_id.clone();
+    let connection_id = session.connection_id.clone().unwrap_or_else(|| unconfirmed_id.clone());
+    let followed = write_tenant_answer(ctx, &session.tenant_id, || {
+        let (ctx, session, new, kept) = (ctx.clone(), session.clone(), authorized.clone(), kept.clone());
+        let (hash, event) = (hash.clone(), event.clone());
+        let (unconfirmed_id, mut connection_id) = (unconfirmed_id.clone(), connection_id.clone());
+        move |scope: &mut TenantScope<'_>| {
+            if heads::find_connection(scope, &unconfirmed_id)?.is_some() {
+                // An earlier try did commit after all.
+                return Ok(Followed::default());
+            }
+            insert(scope, &ctx, &new)?;
+            let mut followed = Followed::default();
+            if is_confirmed {
+                let confirmed = Confirmed {
+                    connection_id: connection_id.clone(),
+                    unconfirmed_id: unconfirmed_id.clone(),
+                };
+                if let Some(done) = confirm::confirm_in(scope, &ctx, &confirmed, now)? {
+                    connection_id.clone_from(&done.connection_id);
+                    followed = done;
+                }
+            }
+            let outcome = ConnectOutcome {
+                outcome: CONNECTED.to_owned(),
+                connection_id: Some(connection_id.clone()),
+                finished_at: now,
+            };
+            let code = hash.as_ref().map(|code| NewConnectCode {
+                code,
+                unconfirmed_id: &unconfirmed_id,
+                expires_at: now.plus(CONNECT_CODE_SECONDS),
+            });
+            let (tenant_id, id) = (&session.tenant_id, &session.connect_session_id);
+            let c = scope.connection();
+            connect_sessions::finish_connect_session(c, tenant_id, id, &outcome, code)?;
+            kept.settle(c)?;
+            insert_audit_event(c, &event)?;
+            Ok(followed)
+        }
+    })
+    .await?;
+    let (session, kind) = (&authorized.connection.head.session_id, authorized.connection.head.kind);
+    tracing::info!(%session, session.kind = kind.as_str(), "account connected");
+    confirm::follow_up(ctx, followed).await;
+    Ok(code)
+}
+
+fn insert(scope: &mut TenantScope<'_>, ctx: &Ctx, new: &Authorized) -> Result<(), StoreError> {
+    let ring = ctx.ring();
+    let Connection { head, slot, .. } = &new.connection;
+    // The tenant knows its user from the connect session on.
+    let identity_id = identities::put_identity(scope, &new.identity)?;
+    let connection = heads::NewConnection {
+        head,
+        slot,
+        registration_id: new.connection.registration_id.as_ref(),
+        identity_id: Some(&identity_id),
+        parameters: &new.connection.parameters,
+        metadata: &new.connection.metadata,
+    };
+    heads::insert_connection(scope, &ring, &connection, &new.credentials)?;
+    for (account, credential_id, own) in &new.pages {
+        let account = ManagedAccount { identity_id: identity_id.clone(), ..account.clone() };
+        let id = managed_accounts::put_managed_account(scope, &account)?;
+        let Some(own) = own else { continue };
+        let credential = NewCredential {
+            credential_id,
+            session_id: &head.session_id,
+            iteration: head.iteration,
+            slot,
+            provider: head.provider(),
+            session_kind: head.kind,
+            owner: &CredentialOwner::Page(id),
+            identity_id: Some(&identity_id),
+            account_ref: Some(&account.subject),
+            state: SessionState::Pending,
+            at: head.created_at,
+        };
+        credentials::insert_credential(scope, &ring, &credential, own)?;
+    }
+    if new.is_complete {
+        managed_accounts::note_unlisted(scope, &identity_id, new.identity.updated_at)?;
+    }
+    Ok(())
+}
