@@ -60,8 +60,7 @@ impl Connected for Atproto {
             };
             let push =
                 PushRequest { prompt: prompt.map(|prompt| prompt.as_str().to_owned()), ..push.clone() };
-            let outgoing =
-                Outgoing { client, server: &target.server, pds, dpop: &dpop, push };
+            let outgoing = Outgoing { client, server: &target.server, pds, dpop: &dpop, push };
             match scope_fallback::push(self, outgoing).await {
                 Err(PushError::Upstream(error)) if required.is_none() => {
                     let parsed = error.oauth_error().and_then(Required::parse);

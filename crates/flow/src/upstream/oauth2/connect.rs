@@ -11,9 +11,7 @@ use causeway_providers::oauth::{
     missing_scopes, requested_scopes, verify_id_token,
 };
 use causeway_providers::relay::CallCredential;
-use causeway_providers::{
-    Accounts, CaptureSource, FieldValues, Identity, Kind, OauthClient,
-};
+use causeway_providers::{Accounts, CaptureSource, FieldValues, Identity, Kind, OauthClient};
 use causeway_types::{CodeVerifier, Rng, Secret, TenantId};
 use serde_json::{Map, Value};
 
@@ -41,14 +39,8 @@ impl Connected for OauthProvider {
         let client = self.client_definition()?;
         let fields = fields_of(connect.parameters);
         let server = self.server(&fields).await?;
-        let issuer = self.registration_issuer(&server, &fields);
-        let registration =
-            self.registrations.for_authorization(connect.tenant_id, &self.name, &issuer).await?;
-        let Some(registration) = registration else {
-            tracing::warn!(provider = self.name, issuer, "there is no registration for this provider");
-            return Err(ConnectFailure::Misconfigured.into());
-        };
         let (scopes, with_offline) = scopes_of(client, connect, server.offline.as_ref());
+        let registration = self.registration(connect.tenant_id, &server, &fields, &scopes).await?;
         let is_openid =
             matches!(self.definition.kind, Kind::Oidc(_)) || scopes.iter().any(|scope| scope == OPENID);
         let authorizing = Authorizing {
@@ -186,7 +178,10 @@ impl Connected for OauthProvider {
         let fields = binding.field_values();
         let listing = self
             .client
-            .managed_accounts(client, &credential(client, &bound, &[("token", &tokens.access_token)], &fields))
+            .managed_accounts(
+                client,
+                &credential(client, &bound, &[("token", &tokens.access_token)], &fields),
+            )
             .await;
         if let Extent::Partial(error) = &listing.extent {
             tracing::warn!(%error, provider = self.name, "the managed accounts were not listed completely");
@@ -200,8 +195,7 @@ impl Connected for OauthProvider {
             Accounts::One => String::new(),
             Accounts::Many => account.subject.clone(),
         };
-        let own_issuer =
-            issuer.unwrap_or_else(|| binding.token_endpoint.origin().ascii_serialization());
+        let own_issuer = issuer.unwrap_or_else(|| binding.token_endpoint.origin().ascii_serialization());
         Ok(NewConnection {
             binding: Binding::Other(binding.to_stored(&self.name, &account.subject)?),
             account: NewAccount {
@@ -210,7 +204,10 @@ impl Connected for OauthProvider {
                 account_slot,
                 is_complete: listing.extent == Extent::Complete,
                 managed: managed(&kept.answer, listing, &credentials.scope),
-                metadata: captured.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect(),
+                metadata: captured
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.as_str().into()))
+                    .collect(),
             },
             credentials,
         })

@@ -4,6 +4,7 @@
 pub(crate) mod binding;
 mod call;
 mod connect;
+mod dynamic_registration;
 pub(crate) mod kept;
 pub(crate) mod registrations;
 mod revoke;

@@ -141,8 +141,7 @@ impl Registrations {
         if !is_next && registration.state != RegistrationState::Misconfigured {
             return Ok(());
         }
-        let (ring, id, now) =
-            (self.ring.ring(), registration.registration_id.clone(), self.clock.now());
+        let (ring, id, now) = (self.ring.ring(), registration.registration_id.clone(), self.clock.now());
         let store = self.store.in_tenant(tenant_id);
         store
             .write(move |scope| {
@@ -166,7 +165,9 @@ impl Registrations {
         let store = self.store.in_tenant(tenant_id);
         let (from, to) = (RegistrationState::Active, RegistrationState::Misconfigured);
         store
-            .write(move |scope| registrations::change_state(scope, &id, from, to, now).map_err(Internal::from))
+            .write(move |scope| {
+                registrations::change_state(scope, &id, from, to, now).map_err(Internal::from)
+            })
             .await
     }
 
@@ -215,6 +216,43 @@ impl Registrations {
             .await
     }
 
+    /// Our issuer.
+    pub(crate) fn our_issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The issuer of registrations for an authorization at `issuer`.
+    pub(crate) fn issuer_of(&self, definition: &Definition, issuer: &str) -> String {
+        let server = RegistrationIssuer::of(definition);
+        server.map_or_else(|| issuer.to_owned(), |server| server.of_authorization(issuer))
+    }
+
+    /// Stores a registration, which new authorizations use in the place of the one before.
+    pub(crate) async fn insert(
+        &self,
+        tenant_id: &TenantId,
+        made: Registration,
+        before: Option<Registration>,
+    ) -> Result<(), Internal> {
+        let (ring, now) = (self.ring.ring(), self.clock.now());
+        let store = self.store.in_tenant(tenant_id);
+        store
+            .write(move |scope| {
+                if let Some(before) = &before {
+                    let superseded = RegistrationState::Superseded;
+                    registrations::change_state(
+                        scope,
+                        &before.registration_id,
+                        before.state,
+                        superseded,
+                        now,
+                    )?;
+                }
+                registrations::insert_registration(scope, &ring, &made).map_err(Internal::from)
+            })
+            .await
+    }
+
     /// Stores a row for a setting, in the place of the one that was made from the setting before.
     async fn make(
         &self,
@@ -243,17 +281,7 @@ impl Registrations {
             updated_at: now,
             expires_at: None,
         };
-        let (ring, row) = (self.ring.ring(), made.clone());
-        let store = self.store.in_tenant(tenant_id);
-        store
-            .write(move |scope| {
-                if let Some(before) = &before {
-                    let superseded = RegistrationState::Superseded;
-                    registrations::change_state(scope, &before.registration_id, before.state, superseded, now)?;
-                }
-                registrations::insert_registration(scope, &ring, &row).map_err(Internal::from)
-            })
-            .await?;
+        self.insert(tenant_id, made.clone(), before).await?;
         Ok(self.with_configured_secret(made))
     }
 }
@@ -268,6 +296,12 @@ fn is_of_setting(registration: &Registration) -> bool {
 /// The redirect URI of a registration that the operator enters.
 pub(crate) fn redirect_uri(issuer: &str, provider: &str) -> String {
     format!("{issuer}/connect/{provider}/callback")
+}
+
+/// The redirect URI of a registration that we make ourselves: one for each, so that the answer of one server is never
+/// taken for another's (RFC 9700 section 4.4.2.2).
+pub(crate) fn registration_redirect_uri(issuer: &str, registration_id: &RegistrationId) -> String {
+    format!("{issuer}/connect/callback/{registration_id}")
 }
 
 /// How a registration authenticates that the operator enters: as the definition says.

@@ -25,6 +25,10 @@ pub(super) struct Server {
     pub(super) revocation: Option<Url>,
     /// The keys of ID tokens.
     pub(super) keys: Option<Url>,
+    /// The endpoint that registers clients (RFC 7591).
+    pub(super) registration: Option<Url>,
+    /// How clients may authenticate, if the server names it.
+    pub(super) authentication_methods: Option<Vec<String>>,
     /// The scope for refresh tokens, if the server lists it.
     pub(super) offline: Option<String>,
 }
@@ -54,6 +58,8 @@ impl OauthProvider {
             token: None,
             revocation: None,
             keys: None,
+            registration: None,
+            authentication_methods: None,
             offline: None,
         })
     }
@@ -106,6 +112,8 @@ impl From<ServerMetadata> for Server {
             token: Some(metadata.token_endpoint),
             revocation: metadata.revocation_endpoint,
             keys: metadata.jwks_uri,
+            registration: metadata.registration_endpoint,
+            authentication_methods: metadata.token_endpoint_auth_methods_supported,
             offline: listed.into_iter().find(|scope| scope == OFFLINE_ACCESS),
         }
     }
