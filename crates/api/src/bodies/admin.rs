@@ -5,7 +5,7 @@ use causeway_flow::operations::admin::IssuerKey;
 use causeway_store::operations::audit::{Actor, AuditEvent};
 use causeway_types::{
     ClientId, CorrelationId, CredentialKind, Did, Handle, SessionKind, SessionState, SigningAlg, Timestamp,
-    UpstreamSessionId,
+    UpstreamSessionId, UserId,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};

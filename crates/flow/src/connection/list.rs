@@ -70,8 +70,9 @@ pub async fn list(
         provider: request.provider,
         state: request.state.as_deref().map(listed_state).transpose()?,
     };
-    let found = client
-        .store(ctx)
-        .read(move |scope| heads::list_connections(scope, &filter, &request.page).map_err(Internal::from));
+    let store = client.store(ctx);
+    let found = store.read(move |scope| {
+        heads::list_connections(scope, &filter, &request.page).map_err(Internal::from)
+    });
     Ok(found.await?)
 }
