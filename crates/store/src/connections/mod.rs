@@ -13,6 +13,7 @@ pub mod connect_sessions;
 pub mod credentials;
 pub mod heads;
 pub mod identities;
+pub mod in_use;
 pub mod managed_accounts;
 pub(crate) mod payload;
 pub mod pending;
