@@ -7,6 +7,7 @@ mod operation;
 mod page;
 mod relay;
 mod session;
+mod tenant;
 #[cfg(test)]
 mod wire;
 

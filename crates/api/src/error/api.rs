@@ -106,6 +106,26 @@ impl ApiError {
         this
     }
 
+    /// A client did not authenticate (RFC 9110 section 15.5.2).
+    pub(crate) fn no_client() -> Self {
+        let mut this = Self::new(
+            StatusCode::UNAUTHORIZED,
+            ErrorCode::InvalidClient,
+            "this endpoint requires the client's own authentication: HTTP Basic, or an access token of the grant client_credentials",
+        );
+        this.challenges = vec![
+            Challenge::new("Basic", "causeway"),
+            Challenge::of(TokenType::Bearer),
+            Challenge::of(TokenType::Dpop),
+        ];
+        this
+    }
+
+    /// Adds the nonce for the next proof.
+    pub(crate) fn with_nonce(self, dpop_nonce: Option<String>) -> Self {
+        Self { dpop_nonce: dpop_nonce.or(self.dpop_nonce), ..self }
+    }
+
     /// A token is invalid. The challenge of the scheme that was used says why; for Bearer, DPoP is also
     /// offered (RFC 9449 section 7.1).
     pub(super) fn token(code: ErrorCode, status: StatusCode, description: &str, scheme: TokenType) -> Self {

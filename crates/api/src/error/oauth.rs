@@ -28,7 +28,7 @@ impl ApiError {
             }
             error => {
                 let status = match error {
-                    AccessError::NoUser => StatusCode::FORBIDDEN,
+                    AccessError::NoUser | AccessError::NoClient => StatusCode::FORBIDDEN,
                     _ => StatusCode::UNAUTHORIZED,
                 };
                 let mut this = Self::token(error.code(), status, &error.to_string(), scheme);

@@ -14,11 +14,12 @@ use causeway_flow::authorization::device::DeviceError;
 use causeway_flow::authorization::par::ParError;
 use causeway_flow::authorization::request::{Refusal, UnsafeRequest};
 use causeway_flow::client::assertion::AssertionError;
-use causeway_flow::client::authenticated::{Replayed, RequestAuthError};
+use causeway_flow::client::authenticated::{OwnAuthError, Replayed, RequestAuthError};
 use causeway_flow::client::authentication::ClientAuthError;
 use causeway_flow::client::document_fetch::DocumentTrouble;
 use causeway_flow::client::registration::RegistrationError;
 use causeway_flow::client::registration::create::RegisterError;
+use causeway_flow::connection::tenant_client::TenantError;
 use causeway_flow::logout::rp_initiated::LogoutError;
 use causeway_flow::operations::events::ListenError;
 use causeway_flow::resource::access::AccessError;
@@ -284,9 +285,15 @@ fn resources(book: &mut Book) {
     book.add("no access token", "", &json(ApiError::no_token()));
     book.add("an unreadable one", "", &json(ApiError::malformed_token("more than one Authorization header")));
     every!(book, |error: AccessError| json(ApiError::access(&error, TokenType::Dpop)), AccessError {
-        Invalid, OtherResource("https://x.example".to_owned()), NoUser, Bound, Unbound, OtherKey,
+        Invalid, OtherResource("https://x.example".to_owned()), NoUser, NoClient, Bound, Unbound, OtherKey,
         Proof(ProofError::Nonce { fresh: "NONCE".to_owned() }), Internal(inside()),
     });
+    book.section("Clients in tenants");
+    book.add("no credentials", "", &json(ApiError::no_client()));
+    every!(book, json, OwnAuthError {
+        Request(RequestAuthError::Client(ClientAuthError::WrongSecret)), PublicClient, Replayed(Replayed::Proof), Internal(inside()),
+    });
+    every!(book, json, TenantError { Unnamed, NotFound, Internal(inside()) });
     every!(book, json, SessionError {
         ReauthRequired { sign_in_url: None }, Unavailable { retry_after: 7 }, Busy { retry_after: 1 }, Ended,
         NotConfigured(causeway_flow::upstream::session::NotConfigured("elsewhere".to_owned())), Internal(inside()),

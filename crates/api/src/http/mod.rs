@@ -18,5 +18,6 @@ pub(crate) mod proof;
 pub(crate) mod relay_headers;
 pub(crate) mod request;
 pub(crate) mod resource;
+pub(crate) mod tenant_client;
 mod traced;
 pub(crate) mod upload;

@@ -83,6 +83,49 @@ pub async fn identify(
     Ok(AuthenticatedClient { client, dpop_jkt, dpop_nonce, assertion, proof })
 }
 
+/// Why a client was rejected where clients act for themselves.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnAuthError {
+    /// Its credentials or its proof.
+    #[error(transparent)]
+    Request(#[from] RequestAuthError),
+    /// It does not authenticate.
+    #[error(
+        "this endpoint is for clients that authenticate, and this one is public: register it as a confidential client"
+    )]
+    PublicClient,
+    /// A one-use value was presented again.
+    #[error(transparent)]
+    Replayed(#[from] Replayed),
+    /// Ours.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl From<StoreError> for OwnAuthError {
+    fn from(error: StoreError) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+/// Authenticates a confidential client for a request without a grant or a token, and consumes its one-use values at
+/// once.
+///
+/// # Errors
+/// [`OwnAuthError`].
+pub async fn identify_confidential(
+    ctx: &Ctx,
+    credentials: &Credentials,
+    request: &ProofRequest<'_>,
+) -> Result<AuthenticatedClient, OwnAuthError> {
+    let authenticated = identify(ctx, credentials, request).await?;
+    if authenticated.client.client_type() == ClientType::Public {
+        return Err(OwnAuthError::PublicClient);
+    }
+    authenticated.consume_alone::<OwnAuthError>(ctx).await?;
+    Ok(authenticated)
+}
+
 impl AuthenticatedClient {
     /// Consumes the assertion and the proof. Called first in the request's transaction: an error rolls
     /// everything back, so that a request that failed on our side can be sent again unchanged.

@@ -60,6 +60,11 @@ pub enum AccessError {
     /// It was issued to the client itself, and this resource belongs to a user.
     #[error("the access token was issued to the client itself: this needs the token of a user who signed in")]
     NoUser,
+    /// It was issued for a user, and this resource belongs to clients.
+    #[error(
+        "the access token was issued for a user: this needs the client's own authentication, by HTTP Basic or by an access token of the grant client_credentials"
+    )]
+    NoClient,
     /// It is bound to a key and was presented without a proof (RFC 9449 section 7.2).
     #[error(
         "the access token is bound to a key: send it as Authorization: DPoP, with a proof in a DPoP header"
@@ -86,7 +91,7 @@ impl AccessError {
             Self::Invalid | Self::OtherResource(_) | Self::Bound | Self::Unbound | Self::OtherKey => {
                 ErrorCode::InvalidToken
             }
-            Self::NoUser => ErrorCode::InsufficientScope,
+            Self::NoUser | Self::NoClient => ErrorCode::InsufficientScope,
             Self::Proof(error) => error.code(),
             Self::Internal(_) => ErrorCode::ServerError,
         }
@@ -161,12 +166,7 @@ async fn check(
         return Err(AccessError::OtherResource(ctx.issuer().to_owned()));
     }
     // A request without the key of a superseded token must not end the grant.
-    let dpop_nonce = match (&token.dpop_jkt, request.scheme) {
-        (None, TokenType::Bearer) => None,
-        (None, TokenType::Dpop) => return Err(AccessError::Unbound),
-        (Some(_), TokenType::Bearer) => return Err(AccessError::Bound),
-        (Some(_), TokenType::Dpop) => verify_possession(ctx, &token, request).await?,
-    };
+    let dpop_nonce = verify_binding(ctx, &token, request).await?;
     let Some(Behind { user, session, upstream, .. }) = behind else { return Err(AccessError::NoUser) };
     if superseded {
         superseded::end_superseded_grant(ctx, &session.session_id).await?;
@@ -174,6 +174,21 @@ async fn check(
     }
     let bearer = Bearer { token, user, session, upstream, dpop_nonce };
     if note_use(ctx, &bearer).await? { Ok(bearer) } else { Err(AccessError::Invalid) }
+}
+
+/// Checks that a token is presented as it was issued, with a proof if it is bound to a key; returns the nonce for the
+/// answer.
+pub(super) async fn verify_binding(
+    ctx: &Ctx,
+    token: &AccessToken,
+    request: &AccessRequest<'_>,
+) -> Result<Option<String>, AccessError> {
+    match (&token.dpop_jkt, request.scheme) {
+        (None, TokenType::Bearer) => Ok(None),
+        (None, TokenType::Dpop) => Err(AccessError::Unbound),
+        (Some(_), TokenType::Bearer) => Err(AccessError::Bound),
+        (Some(_), TokenType::Dpop) => verify_possession(ctx, token, request).await,
+    }
 }
 
 /// Checks the proof beside a token that is bound to a key; returns the nonce for the answer.
