@@ -7,11 +7,10 @@ use causeway_domain::session::SessionHead;
 use causeway_flow::CtxParts;
 use causeway_flow::upstream::keeper::{self, UsableSession};
 use causeway_flow::upstream::relay::{
-    self, Method, RelayAnswer, RelayBody, RelayError, RelayRequest, RelayTarget, Repeats,
+    self, HeaderName, Method, RelayAnswer, RelayBody, RelayError, RelayRequest, RelayTarget, Repeats,
 };
 use causeway_flow::upstream::revocation;
 use causeway_flow::upstream::session::{NotConfigured, SessionError};
-use causeway_outbound::header::CONTENT_TYPE;
 use causeway_store::{StoreError, sessions};
 use causeway_testkit::{Agent, Answer, ScriptedUpstream, TestApp, TestDatabase, XrpcReply};
 use causeway_types::{Scope, SessionKind};
@@ -29,7 +28,7 @@ async fn call(scene: &Scene, session: &SessionHead, scope: &str) -> Result<Relay
         method: Method::POST,
         target: RelayTarget::Path { path: "/items".to_owned(), origin: None },
         query: "page=2".to_owned(),
-        headers: vec![(CONTENT_TYPE, b"text/plain".to_vec())],
+        headers: vec![(HeaderName::from_static("content-type"), b"text/plain".to_vec())],
         body: RelayBody::Whole("whole".into()),
         repeats: Repeats::Any,
     };

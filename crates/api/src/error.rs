@@ -2,6 +2,7 @@
 
 mod api;
 mod challenge;
+mod connection;
 mod oauth;
 mod operation;
 mod page;

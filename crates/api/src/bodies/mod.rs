@@ -4,6 +4,7 @@
 //! descriptions there: they address the developers of clients.
 
 pub(crate) mod admin;
+pub(crate) mod connection_use;
 pub(crate) mod forms;
 pub(crate) mod oauth;
 pub(crate) mod schema;

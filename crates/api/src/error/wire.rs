@@ -19,6 +19,7 @@ use causeway_flow::client::authentication::ClientAuthError;
 use causeway_flow::client::document_fetch::DocumentTrouble;
 use causeway_flow::client::registration::RegistrationError;
 use causeway_flow::client::registration::create::RegisterError;
+use causeway_flow::connection::error::ConnectionError;
 use causeway_flow::connection::tenant_client::TenantError;
 use causeway_flow::logout::rp_initiated::LogoutError;
 use causeway_flow::operations::events::ListenError;
@@ -29,7 +30,7 @@ use causeway_flow::token::revoke::RevokeError;
 use causeway_flow::upstream::connect::SignInError;
 use causeway_flow::upstream::connect::callback::CallbackError;
 use causeway_flow::upstream::export::ExportError;
-use causeway_flow::upstream::relay::{RelayError, Resend, UploadError};
+use causeway_flow::upstream::relay::{RelayError, Resend, TargetError, UploadError};
 use causeway_flow::upstream::session::SessionError;
 use causeway_flow::{
     ClientCredentialsRefusal, CodeRefusal, DeviceRefusal, ExchangeRefusal, Internal, RefreshRefusal,
@@ -303,7 +304,15 @@ fn resources(book: &mut Book) {
         TokenScope { scope: "repo:app.bsky.feed.post?action=create".to_owned() },
         SessionScope { scope: "rpc:\"é".to_owned() }, Never, Query(NeedError::ServiceAuth), Writes(WritesError::Json),
         NotPlain, TooLong, Proxy, Session(SessionError::Ended), Timeout, Unreachable { retry_after: 7 }, Interrupted,
-        Invalid("500".to_owned()), Refused("401".to_owned()), Busy, Resend(Resend::Nonce), Upload(UploadError::Broken), Internal(inside()),
+        Invalid("500".to_owned()), Refused("401".to_owned()), Busy, Resend(Resend::Nonce), Upload(UploadError::Broken),
+        Target(TargetError::NotAllowed), NoAccount, AccountReauth, ActionRequired, Wait { whole_app: true, retry_after: 7 },
+        AnswerTooLarge, Internal(inside()),
+    });
+    let wait = RelayError::Wait { whole_app: false, retry_after: 7 };
+    book.add("the same for one user", "", &json(ApiError::relay(wait, TokenType::Bearer)));
+    every!(book, json, ConnectionError {
+        NotFound, NotEntitled { provider: "elsewhere".to_owned() }, ExportNotAllowed, NoSuchAccount, NotRelayed,
+        Relay(RelayError::NoAccount), Internal(inside()),
     });
     every!(book, json, UploadError { Broken, Stalled, NoRoom });
     book.section("Sessions and events of a client");

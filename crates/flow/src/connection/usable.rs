@@ -4,7 +4,7 @@ use causeway_domain::connection::Registration;
 use causeway_domain::session::{Credentials, SessionHead};
 use causeway_store::connections::in_use::{self, AccountInUse, ConnectionInUse};
 use causeway_store::sessions;
-use causeway_types::{IdentityId, SessionState, UpstreamSessionId};
+use causeway_types::{SessionState, UpstreamSessionId};
 
 use super::error::ConnectionError;
 use super::tenant_client::TenantClient;
@@ -20,7 +20,6 @@ use crate::upstream::usable::UsableSession;
 #[derive(Clone, Debug)]
 pub(crate) struct UsableConnection {
     pub(crate) head: SessionHead,
-    pub(crate) identity_id: Option<IdentityId>,
     pub(crate) credentials: Option<Credentials>,
     pub(crate) registration: Option<Registration>,
     /// The managed account that was named, and the secrets of its own credential.
@@ -60,7 +59,7 @@ pub(crate) async fn find(
         Ok(Some((found, Some(account))))
     };
     let found = ctx.store().in_tenant(&client.tenant_id).find(finding).await?;
-    let (ConnectionInUse { head, identity_id, credentials, registration }, account) =
+    let (ConnectionInUse { head, credentials, registration, .. }, account) =
         found.ok_or(ConnectionError::NotFound)?;
     trace::correlate(head.correlation_id.as_ref());
     let now = ctx.now();
@@ -79,7 +78,7 @@ pub(crate) async fn find(
         let id = head.session_id.clone();
         ctx.store().add(move |c| sessions::touch_session(c, &id, now).map_err(Internal::from)).await?;
     }
-    Ok(UsableConnection { head, identity_id, credentials, registration, account })
+    Ok(UsableConnection { head, credentials, registration, account })
 }
 
 impl UsableConnection {

@@ -11,6 +11,7 @@ use crate::bodies::admin::{
     AdminAuditEvents, AdminClients, AdminKeys, AdminMadeKey, AdminNewKey, AdminRevoked, AdminSecret,
     AdminSessions, AdminWhose,
 };
+use crate::bodies::connection_use::{ConnectionCredential, RefreshedConnection, VerifiedConnection};
 use crate::bodies::oauth::{DeviceAnswer, ErrorBody, PushedAnswer, RegisteredClient, TokenAnswer};
 use crate::bodies::session::{ExportedSession, FoundSession, Session, SessionProof, SignInPrompt};
 use crate::graphql::GraphQlRequest;
@@ -32,6 +33,9 @@ pub(super) fn all() -> Map<String, Value> {
         .add::<FoundSession<'_>>()
         .add::<ExportedSession<'_>>()
         .add::<SessionProof<'_>>()
+        .add::<RefreshedConnection<'_>>()
+        .add::<VerifiedConnection<'_>>()
+        .add::<ConnectionCredential<'_>>()
         .add::<AdminClients<'_>>()
         .add::<AdminSecret<'_>>()
         .add::<AdminSessions<'_>>()

@@ -40,9 +40,9 @@ impl Registrations {
 pub(crate) fn registered(registration: &Registration) -> RegisteredClient<'_> {
     let authentication = match registration.token_endpoint_auth_method {
         TokenEndpointAuthMethod::None => ClientAuthentication::None,
-        TokenEndpointAuthMethod::ClientSecretBasic => ClientAuthentication::ClientSecretBasic,
         TokenEndpointAuthMethod::ClientSecretPost => ClientAuthentication::ClientSecretPost,
         TokenEndpointAuthMethod::PrivateKeyJwt => ClientAuthentication::PrivateKeyJwt,
+        _ => ClientAuthentication::ClientSecretBasic,
     };
     let credential = match &registration.client_secret {
         Some(current) => ClientCredential::Secret { current, next: registration.next_secret.as_ref() },

@@ -25,7 +25,9 @@ pub use self::error::{CallError, RelayError, Resend};
 pub use self::request::{
     CheckedTarget, KEPT_BYTES, RelayBody, RelayRequest, RelayTarget, Repeats, kept_bytes, may_be_read,
 };
+pub use causeway_outbound::header::HeaderName;
 pub use causeway_outbound::{Method, UploadError};
+pub use causeway_providers::relay::TargetError;
 
 use self::account::OwnCredential;
 use self::exchange::Exchange;
