@@ -7,7 +7,7 @@ use causeway_domain::session::SessionHead;
 use causeway_flow::CtxParts;
 use causeway_flow::upstream::keeper::{self, UsableSession};
 use causeway_flow::upstream::relay::{
-    self, Method, RelayAnswer, RelayBody, RelayError, RelayRequest, RelayTarget,
+    self, HeaderName, Method, RelayAnswer, RelayBody, RelayError, RelayRequest, RelayTarget, Repeats,
 };
 use causeway_flow::upstream::revocation;
 use causeway_flow::upstream::session::{NotConfigured, SessionError};
@@ -26,10 +26,11 @@ async fn uses(scene: &Scene, session: &SessionHead) -> Result<UsableSession, Ses
 async fn call(scene: &Scene, session: &SessionHead, scope: &str) -> Result<RelayAnswer, RelayError> {
     let request = RelayRequest {
         method: Method::POST,
-        target: RelayTarget::Path("items".to_owned()),
+        target: RelayTarget::Path { path: "/items".to_owned(), origin: None },
         query: "page=2".to_owned(),
-        headers: vec![("content-type", b"text/plain".to_vec())],
+        headers: vec![(HeaderName::from_static("content-type"), b"text/plain".to_vec())],
         body: RelayBody::Whole("whole".into()),
+        repeats: Repeats::Any,
     };
     let found = keeper::look_up(&scene.app.ctx, session).await?;
     relay::call(&scene.app.ctx, &Scope::parse_asked(scope).unwrap(), found, request).await

@@ -3,6 +3,7 @@
 mod api;
 mod challenge;
 mod connect;
+mod connection;
 mod oauth;
 mod operation;
 mod page;

@@ -21,9 +21,14 @@ pub(crate) fn final_answer(response: Response) -> Result<Response, HttpError> {
     }
 }
 
-/// The target of a redirect (RFC 9110 section 15.4); `None` when the response is not a redirect.
+/// Whether a response sends the caller elsewhere (RFC 9110 section 15.4).
+pub(crate) fn is_redirect(response: &Response) -> bool {
+    matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// The target of a redirect; `None` when the response is not a redirect.
 pub(crate) fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, HttpError> {
-    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+    if !is_redirect(response) {
         return Ok(None);
     }
     let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tracing::Instrument as _;
 use url::Url;
 
-use crate::answer::final_answer;
+use crate::answer::{final_answer, is_redirect};
 use crate::client::HttpClient;
 use crate::error::HttpError;
 use crate::sent::{Sent, Shows};
@@ -32,6 +32,10 @@ pub struct StreamingCall<'a> {
     pub headers: HeaderMap,
     /// The body.
     pub body: Option<StreamingBody>,
+    /// Whether a redirect is an answer for the caller. It is not followed in any case.
+    pub passes_redirects: bool,
+    /// How much of the address the log shows.
+    pub shows: Shows,
 }
 
 /// The body of one request.
@@ -65,7 +69,7 @@ impl HttpClient {
     /// Any [`HttpError`].
     pub async fn send_streaming(&self, call: StreamingCall<'_>) -> Result<Response, HttpError> {
         self.check(call.url)?;
-        let sent = Sent::begin(call.method.clone(), call.url, Shows::Address);
+        let sent = Sent::begin(call.method.clone(), call.url, call.shows);
         let mut request =
             self.here()?.request(call.method, call.url.clone()).headers(call.headers).timeout(UNLIMITED);
         let moved = Arc::new(AtomicU64::new(0));
@@ -93,7 +97,11 @@ impl HttpClient {
             seen = now;
         };
         self.note_outcome(&sent, &outcome);
-        final_answer(outcome?)
+        let response = outcome?;
+        if call.passes_redirects && is_redirect(&response) {
+            return Ok(response);
+        }
+        final_answer(response)
     }
 }
 

@@ -419,6 +419,11 @@ diesel::allow_tables_to_appear_in_same_query!(oauth_auth_request, oauth_client);
 diesel::allow_tables_to_appear_in_same_query!(oauth_auth_request, oauth_atp_request);
 diesel::allow_tables_to_appear_in_same_query!(upstream_session, event_subscription);
 diesel::allow_tables_to_appear_in_same_query!(upstream_session, oauth_client);
-diesel::allow_tables_to_appear_in_same_query!(connection_access, upstream_session);
-diesel::allow_tables_to_appear_in_same_query!(provider_registration, upstream_session);
+diesel::allow_tables_to_appear_in_same_query!(
+    connection_access,
+    provider_registration,
+    upstream_credential,
+    upstream_session
+);
+diesel::allow_tables_to_appear_in_same_query!(managed_account, upstream_credential);
 diesel::allow_tables_to_appear_in_same_query!(tenant, tenant_client);

@@ -15,8 +15,8 @@ use causeway_flow::upstream::keeper::UsableSession;
 use causeway_flow::upstream::relay::{CallError, RelayError, RelayRequest, RelayTarget};
 use causeway_flow::upstream::traits::{
     Answer, BeginRequest, Begun, CallbackParams, Called, Completion, ConnectError, Connected, Injected, Kept,
-    NewAccount, NewConnection, NoAnswer, Permit, Purpose, Redeemed, RenewalFailure, Renewed, SignInRequest,
-    Verdict,
+    NewAccount, NewConnection, NoAnswer, Permit, PermitRequest, Purpose, Redeemed, RefusedAgain, RenewalFailure, Renewed,
+    SignInRequest, Strip, Verdict,
 };
 use causeway_outbound::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use causeway_store::sessions::{self, upkeep};
@@ -185,17 +185,12 @@ impl Kept for BearerProvider {
 
 #[async_trait]
 impl Called for BearerProvider {
-    fn permit(
-        &self,
-        scope: &Scope,
-        credentials: &Credentials,
-        _: &mut RelayRequest,
-    ) -> Result<Permit, RelayError> {
-        let (own, granted) = (scope.to_string(), credentials.scope.as_str());
+    async fn permit(&self, call: &PermitRequest<'_>, _: &mut RelayRequest) -> Result<Permit, RelayError> {
+        let (own, granted) = (call.scope.to_string(), call.live.credentials.scope.as_str());
         if !own.split(' ').any(|value| value == granted) {
             return Err(RelayError::TokenScope { scope: granted.to_owned() });
         }
-        Ok(Permit { strip: &[], may_be_page: true })
+        Ok(Permit { strip: Strip::Nothing, may_be_page: true, refused_again: RefusedAgain::Error })
     }
 
     fn inject(
@@ -205,13 +200,14 @@ impl Called for BearerProvider {
         _: Option<&str>,
         headers: &mut HeaderMap,
     ) -> Result<Injected, CallError> {
-        let RelayTarget::Path(path) = &request.target else {
+        let RelayTarget::Path { path, .. } = &request.target else {
             return Err(Internal::Inconsistent("not a call to this provider").into());
         };
         let token = format!("Bearer {}", live.credentials.access.secret().expose());
         let token = HeaderValue::from_str(&token).map_err(|_| CallError::Refused("header".to_owned()))?;
         headers.insert(AUTHORIZATION, token);
-        Ok(Injected { url: self.at(&format!("/bearer/api/{path}"))?, challenge: None })
+        let url = self.at(&format!("/bearer/api{path}?{}", request.query))?;
+        Ok(Injected { url, challenge: None, may_redirect: false, shows_path: true })
     }
 
     fn examine(&self, _: &RelayRequest, answer: Answer<'_>) -> Verdict {

@@ -77,6 +77,12 @@ pub struct ProviderCall {
     pub target: String,
     /// The owner of its token: `user`, or the id of a page.
     pub by: String,
+    /// Its method.
+    pub method: String,
+    /// Its headers.
+    pub headers: BTreeMap<String, String>,
+    /// Its body.
+    pub body: Vec<u8>,
 }
 
 type Shared = Data<Mutex<State>>;
@@ -184,6 +190,30 @@ impl ScriptedProvider {
     /// Number of grants that have not ended.
     pub fn live_grants(&self) -> usize {
         lock(&self.state).grants.iter().flatten().count()
+    }
+
+    /// Grants access to a user without asking anybody: an access token and a refresh token.
+    pub fn grant(&self, user: &str) -> (String, String) {
+        let mut state = lock(&self.state);
+        state.grants.push(Some(Grant { user: user.to_owned(), scope: String::new(), nonce: None }));
+        let grant = state.grants.len() - 1;
+        (state.issue("access-", grant, Kind::Access), state.issue("refresh-", grant, Kind::Refresh))
+    }
+
+    /// Issues a token of a page that the user of an access token manages.
+    ///
+    /// # Panics
+    /// When the access token is not valid.
+    pub fn grant_page(&self, access_token: &str, page: &str) -> String {
+        let mut state = lock(&self.state);
+        let grant = state.find(access_token).map(|(token, _)| token.grant);
+        let grant = grant.unwrap_or_else(|| panic!("the access token is not valid"));
+        state.issue("page-token-", grant, Kind::Page(page.to_owned()))
+    }
+
+    /// Ends one token before its time.
+    pub fn end_token(&self, token: &str) {
+        lock(&self.state).tokens.remove(token);
     }
 
     /// Whether it takes this token for what it is.

@@ -77,6 +77,10 @@ wire_names! {
         UpstreamInvalid = "upstream_invalid",
         /// Ours: the upstream server refuses our token or proof even when they are new.
         UpstreamRefused = "upstream_refused",
+        /// Ours: the provider asks to wait before further calls.
+        UpstreamRateLimited = "upstream_rate_limited",
+        /// Ours: the user has to do something at the provider. The connection stays.
+        ActionRequired = "action_required",
         /// Ours: the response of a PDS exceeds the size that is buffered.
         AnswerTooLarge = "answer_too_large",
         /// Ours: the client has to send the request again, since its body was too large to buffer for a retry.
@@ -138,6 +142,8 @@ mod tests {
             "upstream_interrupted",
             "upstream_invalid",
             "upstream_refused",
+            "upstream_rate_limited",
+            "action_required",
             "answer_too_large",
             "resend_request",
             "scope_missing",

@@ -6,6 +6,7 @@
 pub(crate) mod admin;
 pub(crate) mod connect;
 pub(crate) mod connection;
+pub(crate) mod connection_use;
 pub(crate) mod forms;
 pub(crate) mod oauth;
 pub(crate) mod schema;

@@ -24,10 +24,11 @@ use causeway_flow::connection::complete::CompleteError;
 use causeway_flow::connection::confirm::ConfirmError;
 use causeway_flow::connection::connect_session::ConnectSessionError;
 use causeway_flow::connection::list::ListError;
-use causeway_flow::connection::show::ConnectionError;
+use causeway_flow::connection::show;
 use causeway_flow::connection::tenant_client::{InvalidUserId, TenantError};
 use causeway_flow::connection::tenants::ManageError;
 use causeway_flow::connection::users::UserError;
+use causeway_flow::connection::error::ConnectionError;
 use causeway_flow::logout::rp_initiated::LogoutError;
 use causeway_flow::operations::events::ListenError;
 use causeway_flow::resource::access::AccessError;
@@ -37,7 +38,7 @@ use causeway_flow::token::revoke::RevokeError;
 use causeway_flow::upstream::connect::callback::CallbackError;
 use causeway_flow::upstream::connect::{AskAgain, ConnectFailure, Required, SignInError};
 use causeway_flow::upstream::export::ExportError;
-use causeway_flow::upstream::relay::{RelayError, Resend, UploadError};
+use causeway_flow::upstream::relay::{RelayError, Resend, TargetError, UploadError};
 use causeway_flow::upstream::session::SessionError;
 use causeway_flow::upstream::traits::OfferError;
 use causeway_flow::{
@@ -311,13 +312,21 @@ fn resources(book: &mut Book) {
     every!(book, json, ManageError { NotEntitled, Name, Namespace, NotFound, Own, Internal(inside()) });
     every!(book, json, UserError { Name(InvalidUserId), NotFound, Internal(inside()) });
     every!(book, json, ListError { User(InvalidUserId), State, Internal(inside()) });
-    every!(book, json, ConnectionError { NotFound, Internal(inside()) });
+    every!(book, json, show::ConnectionError { NotFound, Internal(inside()) });
     book.section("Calls to the provider");
     every!(book, |error: RelayError| json(ApiError::relay(error, TokenType::Bearer)), RelayError {
         TokenScope { scope: "repo:app.bsky.feed.post?action=create".to_owned() },
         SessionScope { scope: "rpc:\"é".to_owned() }, Never, Query(NeedError::ServiceAuth), Writes(WritesError::Json),
         NotPlain, TooLong, Proxy, Session(SessionError::Ended), Timeout, Unreachable { retry_after: 7 }, Interrupted,
-        Invalid("500".to_owned()), Refused("401".to_owned()), Busy, Resend(Resend::Nonce), Upload(UploadError::Broken), Internal(inside()),
+        Invalid("500".to_owned()), Refused("401".to_owned()), Busy, Resend(Resend::Nonce), Upload(UploadError::Broken),
+        Target(TargetError::NotAllowed), NoAccount, AccountReauth, ActionRequired, Wait { whole_app: true, retry_after: 7 },
+        AnswerTooLarge, Internal(inside()),
+    });
+    let wait = RelayError::Wait { whole_app: false, retry_after: 7 };
+    book.add("the same for one user", "", &json(ApiError::relay(wait, TokenType::Bearer)));
+    every!(book, json, ConnectionError {
+        NotFound, NotEntitled { provider: "elsewhere".to_owned() }, ExportNotAllowed, NoSuchAccount, NotRelayed,
+        Relay(RelayError::NoAccount), Internal(inside()),
     });
     every!(book, json, UploadError { Broken, Stalled, NoRoom });
     book.section("Sessions and events of a client");

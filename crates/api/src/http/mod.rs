@@ -17,6 +17,7 @@ pub(crate) mod own_form;
 pub(crate) mod path;
 pub(crate) mod proof;
 pub(crate) mod relay_headers;
+pub(crate) mod relayed;
 pub(crate) mod request;
 pub(crate) mod resource;
 pub(crate) mod tenant_client;

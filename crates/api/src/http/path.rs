@@ -12,8 +12,10 @@ pub(crate) async fn refuse_controls<B: MessageBody>(
     req: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    // A relayed path is read as it was sent, and refused where it is checked.
+    let is_relayed = req.path().starts_with("/relay/");
     // The router has decoded the path, except for characters that could be taken for its syntax.
-    if !req.match_info().as_str().contains(char::is_control) {
+    if is_relayed || !req.match_info().as_str().contains(char::is_control) {
         return Ok(next.call(req).await?.map_into_left_body());
     }
     let (req, _) = req.into_parts();

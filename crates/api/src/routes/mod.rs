@@ -8,6 +8,7 @@ mod client_documents;
 mod connect;
 mod connect_sessions;
 mod connections;
+mod connection_use;
 mod consent;
 mod device;
 mod events;
@@ -19,6 +20,7 @@ mod logout;
 pub(crate) mod metadata;
 mod par;
 mod register;
+mod relay;
 mod revoke;
 mod session;
 mod sessions;
@@ -30,7 +32,7 @@ mod users;
 mod xrpc;
 
 use actix_web::middleware::from_fn;
-use actix_web::web::{self, ServiceConfig, delete, get, post, put};
+use actix_web::web::{self, ServiceConfig, delete, get, head, patch, post, put};
 
 use crate::http::answer::repeat_as_get;
 use crate::http::canonical::{at_issuer, at_page_origin};
@@ -139,6 +141,24 @@ fn documents(config: &mut ServiceConfig) {
 /// are regular expressions.
 fn with_path_parameters(config: &mut ServiceConfig) {
     config
+        .service(
+            // Every method that providers have.
+            api("/relay/{connection_id}/{path:.*}", "GET, HEAD, POST, PUT, PATCH, DELETE")
+                .route(get().to(relay::call))
+                .route(head().to(relay::call))
+                .route(post().to(relay::call))
+                .route(put().to(relay::call))
+                .route(patch().to(relay::call))
+                .route(delete().to(relay::call)),
+        )
+        .service(
+            api("/api/connections/{connection_id}/refresh", "POST").route(post().to(connection_use::refresh)),
+        )
+        .service(api("/api/connections/{connection_id}/verify", "POST").route(post().to(connection_use::verify)))
+        .service(
+            api("/api/connections/{connection_id}/credential", "POST")
+                .route(post().to(connection_use::credential)),
+        )
         .service(
             api("/xrpc/{nsid}", "GET, POST")
                 .route(get().to(xrpc::call))

@@ -1,23 +1,17 @@
 //! `GET|POST /xrpc/{nsid}`: relays calls to the PDS, for holders of our access tokens.
 
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
-
-use actix_web::body::{BodyStream, BoxBody, MessageBody as _, SizedStream};
-use actix_web::http::{Method, StatusCode};
-use actix_web::web::{Bytes, Data, Path, Payload};
+use actix_web::http::Method;
+use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_flow::resource::access::Bearer;
-use causeway_flow::upstream::relay::{self, RelayAnswer, RelayBody, RelayRequest, RelayTarget};
+use causeway_flow::upstream::relay::{self, RelayBody, RelayRequest, RelayTarget, Repeats};
 use causeway_types::{ErrorCode, Nsid, TokenType};
-use futures_util::Stream;
-use tokio::select;
 
 use crate::error::ApiError;
 use crate::http::access::require_access_to_call;
 use crate::http::answer::with_nonce;
-use crate::http::relay_headers;
-use crate::http::upload::{self, Keeping, Pump};
+use crate::http::upload::{self, Keeping};
+use crate::http::{relay_headers, relayed};
 use crate::state::AppState;
 
 pub(crate) async fn call(
@@ -49,7 +43,7 @@ async fn ask(
     bearer: &Bearer,
 ) -> Result<HttpResponse, ApiError> {
     let is_procedure = req.method() == Method::POST;
-    let headers = relay_headers::of_request(req.headers(), is_procedure)
+    let headers = relay_headers::of_request(&relay_headers::XRPC, &[], req.headers(), is_procedure)
         .map_err(|error| ApiError::bad_request(ErrorCode::InvalidRequest, &error))?;
     let (body, mut pump) = if is_procedure {
         let keeping = Keeping { bytes: relay::kept_bytes(&nsid), or_stream: !relay::may_be_read(&nsid) };
@@ -63,57 +57,11 @@ async fn ask(
         query: req.query_string().to_owned(),
         headers,
         body,
+        repeats: Repeats::Any,
     };
-    let mut asking = pin!(relay::relay(&state.ctx, bearer, request));
-    let answer = loop {
-        match &mut pump {
-            None => break asking.await,
-            Some(pumping) => select! {
-                answer = &mut asking => break answer,
-                () = pumping => pump = None,
-            },
-        }
-    };
+    let answer = relayed::while_pumping(&mut pump, relay::relay(&state.ctx, bearer, request)).await;
     let scheme = TokenType::of(bearer.token.dpop_jkt.as_ref());
-    Ok(render(answer.map_err(|error| ApiError::relay(error, scheme))?, pump))
-}
-
-/// Renders the answer while the rest of the request's body moves on: a PDS may answer before it has read
-/// all of it.
-fn render(answer: RelayAnswer, pump: Option<Pump>) -> HttpResponse<BoxBody> {
-    let status = StatusCode::from_u16(answer.status()).unwrap_or(StatusCode::BAD_GATEWAY);
-    let headers = relay_headers::of_answer(answer.headers());
-    let length = answer.length();
-    let body = match status {
-        // A body that came with them is dropped: some readers would take it for the next answer.
-        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED => ().boxed(),
-        _ => {
-            let parts = Both { answer: Box::pin(answer.into_stream()), pump };
-            match length {
-                Some(length) => SizedStream::new(length, parts).boxed(),
-                None => BodyStream::new(parts).boxed(),
-            }
-        }
-    };
-    let mut response = HttpResponse::with_body(status, body);
-    *response.headers_mut() = headers;
-    response
-}
-
-struct Both<S> {
-    answer: Pin<Box<S>>,
-    pump: Option<Pump>,
-}
-
-impl<S: Stream<Item = Result<Bytes, E>>, E> Stream for Both<S> {
-    type Item = Result<Bytes, E>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(pump) = &mut self.pump
-            && pump.as_mut().poll(cx).is_ready()
-        {
-            self.pump = None;
-        }
-        self.answer.as_mut().poll_next(cx)
-    }
+    let answer = answer.map_err(|error| ApiError::relay(error, scheme))?;
+    let headers = relay_headers::of_answer(&relay_headers::XRPC, &[], answer.headers());
+    Ok(relayed::render(answer, headers, pump))
 }

@@ -18,4 +18,11 @@ pub mod tenant_client;
 pub mod tenants;
 pub mod users;
 
+pub mod error;
+pub mod export;
+pub mod refresh;
+pub mod relay;
+pub(crate) mod usable;
+pub mod verify;
+
 pub use self::returned::Returned;

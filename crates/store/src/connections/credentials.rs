@@ -55,7 +55,7 @@ struct NewRow {
 /// Everything but the payload.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = upstream_credential)]
-struct Row {
+pub(super) struct Row {
     credential_id: String,
     session_id: String,
     iteration: i64,
@@ -78,7 +78,7 @@ struct Row {
 }
 
 impl Row {
-    fn into_domain(self) -> Result<CredentialRecord, StoreError> {
+    pub(super) fn into_domain(self) -> Result<CredentialRecord, StoreError> {
         let kind = column("credential_kind").present(CredentialKind::parse(&self.credential_kind))?;
         let owner = match (kind, self.managed_account_id) {
             (CredentialKind::User, None) => CredentialOwner::User,

@@ -14,6 +14,7 @@ pub mod credentials;
 pub mod erasure;
 pub mod heads;
 pub mod identities;
+pub mod in_use;
 pub mod managed_accounts;
 pub(crate) mod payload;
 pub mod pending;

@@ -16,7 +16,7 @@ use crate::schema::provider_registration::{self, dsl};
 
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = provider_registration, treat_none_as_default_value = false)]
-struct Row {
+pub(super) struct Row {
     registration_id: String,
     tenant_id: String,
     provider: String,
@@ -73,7 +73,7 @@ impl Row {
         })
     }
 
-    fn into_domain(self, ring: &EncryptionKeyRing) -> Result<Registration, StoreError> {
+    pub(super) fn into_domain(self, ring: &EncryptionKeyRing) -> Result<Registration, StoreError> {
         let open = |column: EncryptedColumn, value: Option<String>| {
             value.map(|value| ring.open_column(column, &self.registration_id, &value)).transpose()
         };

@@ -25,7 +25,7 @@ macro_rules! user {
 ///
 /// # Errors
 /// [`StoreError::Constraint`] when the user is deleted, or there is no such tenant.
-pub(crate) fn insert_user(
+pub fn insert_user(
     scope: &mut TenantScope<'_>,
     user: &TenantUser,
     now: Timestamp,

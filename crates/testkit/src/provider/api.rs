@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Path, Query};
+use actix_web::http::header::HeaderValue;
+use actix_web::web::{Bytes, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_jose::hmac_sha256;
 use serde_json::{Value, json};
@@ -65,14 +66,26 @@ pub(super) async fn accounts(
 }
 
 /// An ordinary call: says who called what.
-pub(super) async fn call(req: HttpRequest, state: Shared, path: Path<String>) -> HttpResponse {
+pub(super) async fn call(req: HttpRequest, state: Shared, path: Path<String>, body: Bytes) -> HttpResponse {
     if let Some(response) = fault(&state).await {
         return response;
     }
-    match lock(&state).called(&req) {
-        Ok((_, by, _)) => HttpResponse::Ok().json(json!({"ok": true, "path": *path, "by": by})),
-        Err(error) => graph_error(error),
+    let mut state = lock(&state);
+    let by = match state.called(&req) {
+        Ok((_, by, _)) => by,
+        Err(error) => return graph_error(error),
+    };
+    if let Some(call) = state.calls.last_mut() {
+        call.body = body.to_vec();
     }
+    let Some(answer) = &state.script.answer else {
+        return HttpResponse::Ok().json(json!({"ok": true, "path": *path, "by": by}));
+    };
+    let mut response = HttpResponse::build(StatusCode::from_u16(answer.status).unwrap_or_default());
+    for (name, value) in &answer.headers {
+        response.append_header((*name, value.replace("{origin}", &state.origin)));
+    }
+    response.body(answer.body.clone() + &" ".repeat(answer.filler))
 }
 
 /// Metadata of an authorization server (RFC 8414), which is an OpenID Connect provider, too.
@@ -133,7 +146,10 @@ impl State {
         };
         let number = found.grant;
         let target = req.uri().to_string();
-        self.calls.push(ProviderCall { target, by: by.clone() });
+        let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+        let headers = req.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+        let method = req.method().to_string();
+        self.calls.push(ProviderCall { target, by: by.clone(), method, headers, body: Vec::new() });
         Ok((number, by, token))
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::upstream::Fault;
+use crate::upstream::{Fault, XrpcReply};
 
 /// Habits and faults of a provider; by default it is a plain one.
 #[derive(Debug, Clone)]
@@ -66,6 +66,8 @@ pub struct ProviderScript {
     pub wants_proof: bool,
     /// Status, code and subcode of the Graph API's error for every call.
     pub graph_error: Option<(u16, i64, Option<i64>)>,
+    /// The answer to ordinary calls that were accepted; `{origin}` in headers is the provider's.
+    pub answer: Option<XrpcReply>,
     /// The issuer in metadata and ID tokens, instead of its own.
     pub issuer: Option<String>,
 }
@@ -184,6 +186,7 @@ impl Default for ProviderScript {
             page_size: 2,
             wants_proof: false,
             graph_error: None,
+            answer: None,
             issuer: None,
         }
     }

@@ -15,6 +15,7 @@ use crate::bodies::connect::{
     ConfirmRequest, ConfirmedConnection, ConnectSessionRequest, NewConnectSession, ShownConnectSession,
 };
 use crate::bodies::connection::{ConnectionDetail, Connections, ShareWith};
+use crate::bodies::connection_use::{ConnectionCredential, RefreshedConnection, VerifiedConnection};
 use crate::bodies::oauth::{DeviceAnswer, ErrorBody, PushedAnswer, RegisteredClient, TokenAnswer};
 use crate::bodies::session::{ExportedSession, FoundSession, Session, SessionProof, SignInPrompt};
 use crate::bodies::tenant::{AdminNewTenant, ExportedUser, NewTenantBody, Tenants, Users};
@@ -45,6 +46,9 @@ pub(super) fn all() -> Map<String, Value> {
         .add::<ExportedUser<'_>>()
         .add::<Connections<'_>>()
         .add::<ConnectionDetail<'_>>()
+        .add::<RefreshedConnection<'_>>()
+        .add::<VerifiedConnection<'_>>()
+        .add::<ConnectionCredential<'_>>()
         .add::<AdminClients<'_>>()
         .add::<AdminSecret<'_>>()
         .add::<AdminSessions<'_>>()

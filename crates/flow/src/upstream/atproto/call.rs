@@ -3,10 +3,11 @@
 
 use async_trait::async_trait;
 use causeway_atproto::{XrpcCall, XrpcRefusal, XrpcSignError, nonce_of, xrpc_refusal};
-use causeway_domain::session::Credentials;
 use causeway_jose::EcKey;
 use causeway_outbound::HttpError;
-use causeway_outbound::header::{DATE, HeaderMap};
+use causeway_outbound::header::{
+    ACCEPT_ENCODING, DATE, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+};
 use causeway_types::scope::{AccountAction, AccountAttr, OwnScope, ScopeValue};
 use causeway_types::{Nsid, Scope};
 use url::Url;
@@ -16,7 +17,9 @@ use crate::upstream::atproto::adapter::{Atproto, granted_scope};
 use crate::upstream::atproto::permission;
 use crate::upstream::relay::error::{CallError, RelayError, Resend};
 use crate::upstream::relay::request::{PROXY, RelayRequest};
-use crate::upstream::traits::{Answer, Called, Injected, Permit, Verdict};
+use crate::upstream::traits::{
+    Answer, Called, Injected, Permit, PermitRequest, RefusedAgain, Strip, Verdict,
+};
 use crate::upstream::usable::UsableSession;
 
 /// The method whose answer identifies the user, with their email address if the *session* may see it. It needs no
@@ -25,7 +28,7 @@ const GET_SESSION: &str = "com.atproto.server.getSession";
 /// The members of that answer that are about the email address.
 const EMAIL: [&str; 3] = ["email", "emailConfirmed", "emailAuthFactor"];
 /// Request headers that could make an answer come encoded, or without a body.
-const MAKE_UNREADABLE: [&str; 3] = ["accept-encoding", "if-modified-since", "if-none-match"];
+const MAKE_UNREADABLE: [HeaderName; 3] = [ACCEPT_ENCODING, IF_MODIFIED_SINCE, IF_NONE_MATCH];
 /// The method whose answer is a file, which may be a web page.
 const GET_BLOB: &str = "com.atproto.sync.getBlob";
 /// The error code of a server that demands another nonce (RFC 9449 section 8).
@@ -33,21 +36,17 @@ const USE_DPOP_NONCE: &str = "use_dpop_nonce";
 
 #[async_trait]
 impl Called for Atproto {
-    fn permit(
-        &self,
-        scope: &Scope,
-        credentials: &Credentials,
-        request: &mut RelayRequest,
-    ) -> Result<Permit, RelayError> {
-        permission::check(scope, &granted_scope(credentials)?, request)?;
+    async fn permit(&self, call: &PermitRequest<'_>, request: &mut RelayRequest) -> Result<Permit, RelayError> {
+        let PermitRequest { scope, live, .. } = *call;
+        permission::check(scope, &granted_scope(&live.credentials)?, request)?;
         let nsid = request.nsid()?;
         let accept = request.header("accept").flatten().unwrap_or_default();
         let may_be_page = accept.to_ascii_lowercase().contains("text/html") || nsid.is(GET_BLOB);
-        let strip: &[_] = if hides_email(scope, nsid) { &EMAIL } else { &[] };
-        if !strip.is_empty() {
+        let strip = if hides_email(scope, nsid) { Strip::Members(&EMAIL) } else { Strip::Nothing };
+        if strip != Strip::Nothing {
             request.headers.retain(|(name, _)| !MAKE_UNREADABLE.contains(name));
         }
-        Ok(Permit { strip, may_be_page })
+        Ok(Permit { strip, may_be_page, refused_again: RefusedAgain::Error })
     }
 
     /// A method that shows whether token and nonce are accepted.
@@ -79,11 +78,12 @@ impl Called for Atproto {
             dpop: &dpop,
         };
         let nonce = challenge.map(str::to_owned).or_else(|| self.client.xrpc_nonce(&pds));
-        let url = self.client.sign_xrpc(&call, nonce.as_deref(), headers).map_err(|error| match error {
+        let mut url = self.client.sign_xrpc(&call, nonce.as_deref(), headers).map_err(|error| match error {
             XrpcSignError::Sign(error) => CallError::Internal(error.into()),
             XrpcSignError::Header(_) => HttpError::Blocked("the access token cannot be sent").into(),
         })?;
-        Ok(Injected { url, challenge: nonce })
+        url.set_query(Some(request.query.as_str()).filter(|query| !query.is_empty()));
+        Ok(Injected { url, challenge: nonce, may_redirect: false, shows_path: true })
     }
 
     /// Errors about our credentials come with status 400 or 401, and their body may tell.

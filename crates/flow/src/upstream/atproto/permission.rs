@@ -89,7 +89,9 @@ mod tests {
     use causeway_outbound::Method;
 
     use super::*;
-    use crate::upstream::relay::request::RelayTarget;
+    use causeway_outbound::header::HeaderName;
+
+    use crate::upstream::relay::request::{RelayTarget, Repeats};
 
     const BODY: &str = r#"{"collection":"a.b.c","record":{}}"#;
 
@@ -98,8 +100,12 @@ mod tests {
             method: Method::POST,
             target: RelayTarget::Xrpc(Nsid::parse(nsid).unwrap()),
             query: String::new(),
-            headers: headers.iter().map(|(name, value)| (*name, value.as_bytes().to_vec())).collect(),
+            headers: headers
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), value.as_bytes().to_vec()))
+                .collect(),
             body: RelayBody::Whole(BODY.into()),
+            repeats: Repeats::Any,
         }
     }
 

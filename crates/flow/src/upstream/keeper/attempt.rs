@@ -97,6 +97,9 @@ enum AfterStoring {
 impl RefreshAttempt<'_> {
     pub(super) async fn run(self) -> Result<SessionHead, SessionError> {
         let Self { ctx, upstream, head, reason, .. } = &self;
+        if *reason == Reason::Rejected {
+            return self.require_reauth(head.iteration).await;
+        }
         let (ring, wanted) = (ctx.ring(), head.clone());
         let credentials = ctx
             .store()

@@ -19,7 +19,7 @@ mod refresh;
 
 use std::time::Duration;
 
-use causeway_domain::session::{Due, SessionHead};
+use causeway_domain::session::{Credentials, Due, SessionHead};
 use tokio::time::timeout;
 
 pub use self::attempt::RENEWAL_TIMEOUT;
@@ -31,7 +31,7 @@ use self::refresh::{refresh, refresh_once};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::resource::access::Bearer;
-use crate::upstream::session::{SessionError, limit_prompts};
+use crate::upstream::session::{RETRY_SECONDS, SessionError, limit_prompts};
 
 /// How long a caller with a valid token waits for a fresh one.
 const SOON_TIMEOUT: Duration = Duration::from_secs(5);
@@ -97,6 +97,20 @@ pub async fn renew_session(ctx: &Ctx, refused: &UsableSession) -> Result<UsableS
     limit_prompts(ctx, &refused.head, renewed.await).await
 }
 
+/// Marks a session whose credentials the provider refused although they are new: its user has to connect again. No
+/// further call is made. Returns the error for the caller.
+pub(crate) async fn reject_session(ctx: &Ctx, refused: &UsableSession) -> SessionError {
+    let rejected = match refresh(ctx, &refused.head, Reason::Rejected).await {
+        // There are newer ones by now.
+        Ok(_) => Err(SessionError::Busy { retry_after: RETRY_SECONDS }),
+        Err(error) => Err(error),
+    };
+    match limit_prompts::<()>(ctx, &refused.head, rejected).await {
+        Ok(()) => Internal::Inconsistent("a rejected session has no error").into(),
+        Err(error) => error,
+    }
+}
+
 /// Refreshes the upstream session behind a token now, and returns its new head.
 ///
 /// Callers that arrive while a refresh is under way share its result, whatever it is. It runs to its end even
@@ -106,8 +120,15 @@ pub async fn renew_session(ctx: &Ctx, refused: &UsableSession) -> Result<UsableS
 /// [`SessionError`]; the tokens that were there still are.
 #[tracing::instrument(name = "flow.session.refresh", skip_all, fields(session = %bearer.session.session_id))]
 pub async fn refresh_upstream(ctx: &Ctx, bearer: &Bearer) -> Result<SessionHead, SessionError> {
-    let refreshed = refresh(ctx, &bearer.session, Reason::Asked).await;
-    limit_prompts(ctx, &bearer.session, refreshed).await
+    refresh_asked(ctx, &bearer.session).await
+}
+
+/// The same for a session that its client names.
+///
+/// # Errors
+/// [`SessionError`]; the tokens that were there still are.
+pub(crate) async fn refresh_asked(ctx: &Ctx, seen: &SessionHead) -> Result<SessionHead, SessionError> {
+    limit_prompts(ctx, seen, refresh(ctx, seen, Reason::Asked).await).await
 }
 
 /// Refreshes an unused session.
@@ -121,10 +142,18 @@ pub(crate) async fn refresh_unused(ctx: &Ctx, seen: &SessionHead) -> Result<Sess
 /// # Errors
 /// [`SessionError`].
 pub async fn of_bearer(ctx: &Ctx, bearer: &Bearer) -> Result<UsableSession, SessionError> {
-    let Some(credentials) = bearer.upstream.clone() else { return look_up(ctx, &bearer.session).await };
-    let usable = check_state(ctx, &bearer.session);
-    limit_prompts(ctx, &bearer.session, usable).await?;
-    Ok(UsableSession { head: bearer.session.clone(), credentials })
+    of_found(ctx, &bearer.session, bearer.upstream.clone()).await
+}
+
+/// A session, with the tokens that were loaded with its head, or else by [`look_up`].
+pub(crate) async fn of_found(
+    ctx: &Ctx,
+    head: &SessionHead,
+    credentials: Option<Credentials>,
+) -> Result<UsableSession, SessionError> {
+    let Some(credentials) = credentials else { return look_up(ctx, head).await };
+    limit_prompts(ctx, head, check_state(ctx, head)).await?;
+    Ok(UsableSession { head: head.clone(), credentials })
 }
 
 /// The tokens of the head that was seen, or of the one that took its place meanwhile, whatever their age.

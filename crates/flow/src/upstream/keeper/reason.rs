@@ -11,6 +11,9 @@ pub(super) enum Reason {
     Spent,
     /// The upstream refused the access token.
     Refused,
+    /// The upstream refused the access token right after it was renewed: nothing is renewed, and the user has to connect
+    /// again.
+    Rejected,
     /// A background session is unused, and its credentials would otherwise age out.
     Kept,
 }
@@ -22,6 +25,7 @@ impl Reason {
             Self::Due => "due",
             Self::Spent => "spent",
             Self::Refused => "refused",
+            Self::Rejected => "rejected",
             Self::Kept => "kept",
         }
     }

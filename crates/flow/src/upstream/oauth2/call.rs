@@ -1,31 +1,261 @@
-//! How these providers are called.
+//! How these providers are called: at the addresses of the definition, with the credential where the definition places it.
 
-use causeway_domain::session::{Credentials, OtherKind};
-use causeway_outbound::header::HeaderMap;
-use causeway_types::Scope;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use causeway_domain::connection::Registration;
+use causeway_domain::session::{OtherKind, SessionHead};
+use causeway_outbound::header::{
+    ACCEPT_ENCODING, CONTENT_LOCATION, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, IF_RANGE, LINK,
+    LOCATION, RANGE,
+};
+use causeway_outbound::retry_after;
+use causeway_providers::oauth::{ApiError, endpoints};
+use causeway_providers::relay::{
+    AnswerMeaning, CallAnswer, CallCredential, NotStripped, RelayPath, RelayTargets, examine, inject, needs_body,
+    strip, strip_header,
+};
+use causeway_providers::{CredentialKind, FillError, OauthClient, Relay, RequestError, WaitScope};
+use causeway_types::Secret;
+use url::{Position, Url};
 
 use super::OauthProvider;
+use super::binding::OauthBinding;
+use crate::error::Internal;
+use crate::upstream::relay::connection::CalledConnection;
 use crate::upstream::relay::error::{CallError, RelayError};
-use crate::upstream::relay::request::RelayRequest;
-use crate::upstream::traits::{Answer, Called, Injected, Permit, Verdict};
+use crate::upstream::relay::request::{CheckedTarget, RelayRequest, RelayTarget};
+use crate::upstream::traits::{
+    Answer, Called, Injected, PassingHeaders, Permit, PermitRequest, RefusedAgain, Strip, Verdict,
+    Verified,
+};
 use crate::upstream::usable::UsableSession;
 
+/// Request headers that could make an answer come encoded or in part.
+const MAKE_UNREADABLE: [HeaderName; 4] = [ACCEPT_ENCODING, IF_NONE_MATCH, IF_RANGE, RANGE];
+/// Headers of answers with addresses.
+const WITH_ADDRESSES: [HeaderName; 3] = [CONTENT_LOCATION, LINK, LOCATION];
+
+#[async_trait]
 impl Called for OauthProvider {
-    fn permit(&self, _: &Scope, _: &Credentials, _: &mut RelayRequest) -> Result<Permit, RelayError> {
-        Err(OtherKind.into())
+    fn passing_headers(&self) -> Option<PassingHeaders> {
+        let relay = self.relay()?;
+        let names = |headers: &[causeway_providers::HeaderName]| {
+            headers.iter().map(|name| name.as_str().to_ascii_lowercase()).collect()
+        };
+        Some(PassingHeaders { request: names(&relay.request_headers), answer: names(&relay.response_headers) })
+    }
+
+    async fn permit(&self, call: &PermitRequest<'_>, request: &mut RelayRequest) -> Result<Permit, RelayError> {
+        let (client, relay) = self.client_and_relay()?;
+        let (RelayTarget::Path { path, origin }, Some(connection)) = (&request.target, call.connection) else {
+            return Err(OtherKind.into());
+        };
+        let path_and_query = match request.query.as_str() {
+            "" => path.clone(),
+            query => format!("{path}?{query}"),
+        };
+        let origin = origin.clone();
+        let target = self.unchecked(client, &call.live.head, connection).await?;
+        let path = RelayPath { path_and_query: &path_and_query, origin: origin.as_deref() };
+        let url = target.targets(relay).check(path).map_err(|error| match error {
+            causeway_providers::relay::TargetError::Value(FillError::Missing(name)) if name.as_str() == "account" => {
+                RelayError::NoAccount
+            }
+            error => error.into(),
+        })?;
+        request.target = RelayTarget::Checked(Arc::new(CheckedTarget { url, ..target }));
+        let strip = if has_credentials(relay) { Strip::ByDefinition } else { Strip::Nothing };
+        if strip != Strip::Nothing || may_be_examined(relay) {
+            request.headers.retain(|(name, _)| !MAKE_UNREADABLE.contains(name));
+        }
+        Ok(Permit { strip, may_be_page: true, refused_again: RefusedAgain::RequireReauth })
     }
 
     fn inject(
         &self,
-        _: &UsableSession,
-        _: &RelayRequest,
+        live: &UsableSession,
+        request: &RelayRequest,
         _: Option<&str>,
-        _: &mut HeaderMap,
+        headers: &mut HeaderMap,
     ) -> Result<Injected, CallError> {
-        Err(OtherKind.into())
+        let ((client, relay), target) = (self.client_and_relay()?, request.checked()?);
+        let credential = CallCredential {
+            secrets: &[("token", live.credentials.access.secret())],
+            account: target.account.as_deref(),
+            client_id: Some(&target.client_id),
+            extras: client.extras.zip(target.client_secret.as_ref()),
+            fields: &target.fields,
+        };
+        let injected = inject(relay, &credential).map_err(|error| match error {
+            RequestError::NoValue(name) if name.as_str() == "account" => CallError::NoAccount,
+            error => {
+                tracing::error!(%error, provider = self.name, "the credential cannot be placed in a call");
+                Internal::Inconsistent("the credential cannot be placed in a call").into()
+            }
+        })?;
+        let mut url = target.url.clone();
+        injected.apply(&mut url, headers);
+        Ok(Injected { url, challenge: None, may_redirect: true, shows_path: false })
     }
 
-    fn examine(&self, _: &RelayRequest, _: Answer<'_>) -> Verdict {
-        Verdict::Pass
+    fn examine(&self, request: &RelayRequest, answer: Answer<'_>) -> Verdict {
+        let (Some(relay), Ok(target)) = (self.relay(), request.checked()) else { return Verdict::Pass };
+        let Answer { status, headers, body, .. } = answer;
+        if body.is_none() && needs_body(relay, status) {
+            return Verdict::ReadShortBody;
+        }
+        let retry_after = retry_after(headers);
+        let answer = CallAnswer { status, retry_after, body, credential: target.credential };
+        match examine(relay, &answer) {
+            AnswerMeaning::Pass => Verdict::Pass,
+            AnswerMeaning::Refused => Verdict::CredentialsRefused,
+            AnswerMeaning::ActionRequired => Verdict::ActionRequired,
+            AnswerMeaning::Wait { scope, retry_after } => {
+                Verdict::Wait { whole_app: scope == WaitScope::App, retry_after }
+            }
+        }
+    }
+
+    /// Redirects inside the origins that may be called are followed, with the credential set anew.
+    fn follow(&self, request: &RelayRequest, answer: Answer<'_>) -> Option<RelayTarget> {
+        let (relay, target) = (self.relay()?, request.checked().ok()?);
+        let mut to = target.url.join(answer.headers.get(LOCATION)?.to_str().ok()?).ok()?;
+        to.set_fragment(None);
+        let is_plain = to.username().is_empty() && to.password().is_none();
+        let origin = to.origin().ascii_serialization();
+        let path = RelayPath { path_and_query: &to[Position::BeforePath..], origin: Some(&origin) };
+        let url = target.targets(relay).check(path).ok().filter(|_| is_plain)?;
+        Some(RelayTarget::Checked(Arc::new(CheckedTarget { url, ..CheckedTarget::clone(target) })))
+    }
+
+    /// By the identity endpoint of the definition. Where it has none, nothing tells.
+    async fn verify(&self, live: &UsableSession, connection: &CalledConnection) -> Result<Verified, Internal> {
+        let client = self.client_definition()?;
+        let target = self.unchecked(client, &live.head, connection).await?;
+        let credential = CallCredential {
+            secrets: &[("token", live.credentials.access.secret())],
+            account: None,
+            client_id: Some(&target.client_id),
+            extras: client.extras.zip(target.client_secret.as_ref()),
+            fields: &target.fields,
+        };
+        Ok(match self.client.identity(client, &credential).await {
+            Ok(Some(account)) if account.subject == live.head.subject() => Verified::Live,
+            Ok(Some(_)) => {
+                tracing::warn!(connection = %live.head.session_id, "the provider names another account");
+                Verified::Unknown
+            }
+            Ok(None) => Verified::Unknown,
+            Err(ApiError::Refused { .. }) => Verified::Refused,
+            Err(error) => {
+                tracing::info!(%error, connection = %live.head.session_id, "the provider does not say whether it takes the credentials");
+                Verified::Unknown
+            }
+        })
+    }
+
+    fn strip(&self, body: &[u8]) -> Result<Option<Vec<u8>>, NotStripped> {
+        self.relay().map_or(Ok(None), |relay| strip(relay, body))
+    }
+
+    fn strip_headers(&self, headers: &mut HeaderMap) {
+        let Some(relay) = self.relay() else { return };
+        let of_definition =
+            relay.response_headers.iter().filter_map(|name| HeaderName::from_bytes(name.as_str().as_bytes()).ok());
+        for name in of_definition.chain(WITH_ADDRESSES) {
+            let values: Vec<_> = headers.get_all(&name).iter().filter_map(|value| stripped(relay, value)).collect();
+            headers.remove(&name);
+            for value in values {
+                headers.append(&name, value);
+            }
+        }
+    }
+}
+
+impl OauthProvider {
+    fn relay(&self) -> Option<&Relay> {
+        self.oauth()?.relay.as_ref()
+    }
+
+    fn client_and_relay(&self) -> Result<(&OauthClient, &Relay), Internal> {
+        let client = self.client_definition()?;
+        Ok((client, client.relay.as_ref().ok_or(Internal::Inconsistent("the provider has no relay"))?))
+    }
+
+    /// Everything about the target of a connection's calls but the address.
+    async fn unchecked(
+        &self,
+        client: &OauthClient,
+        head: &SessionHead,
+        connection: &CalledConnection,
+    ) -> Result<CheckedTarget, Internal> {
+        let binding = OauthBinding::of(head)?;
+        let registration = connection.registration.as_ref();
+        let registration =
+            registration.ok_or(Internal::Inconsistent("the registration of a connection is missing"))?;
+        let fields = binding.field_values();
+        let client_id = registration.client_id.as_str().to_owned();
+        let bound: Vec<&Url> = [&binding.authorization_endpoint, &binding.token_endpoint]
+            .into_iter()
+            .chain(&binding.revocation_endpoint)
+            .collect();
+        let account = connection.account.as_ref();
+        let has_own = account.is_some_and(|account| account.credential.is_some());
+        Ok(CheckedTarget {
+            url: binding.token_endpoint.clone(),
+            endpoints: endpoints(client, &bound, &fields, &client_id),
+            account: account.map(|account| account.subject.clone()),
+            credential: if has_own { CredentialKind::Page } else { CredentialKind::User },
+            client_secret: self.secret_for_calls(client, head, registration).await?,
+            fields,
+            client_id,
+        })
+    }
+
+    /// Our secret, where calls have to be proven with it.
+    async fn secret_for_calls(
+        &self,
+        client: &OauthClient,
+        head: &SessionHead,
+        registration: &Registration,
+    ) -> Result<Option<Secret>, Internal> {
+        if client.extras.is_none() || registration.client_secret.is_some() {
+            return Ok(registration.client_secret.clone().filter(|_| client.extras.is_some()));
+        }
+        // It is not in the database: a setting has it.
+        let found = self.registrations.find(&head.tenant_id, &registration.registration_id).await?;
+        Ok(found.and_then(|registration| registration.client_secret))
+    }
+}
+
+impl CheckedTarget {
+    fn targets<'a>(&'a self, relay: &'a Relay) -> RelayTargets<'a> {
+        RelayTargets {
+            relay,
+            endpoints: &self.endpoints,
+            fields: &self.fields,
+            account: self.account.as_deref(),
+            client_id: Some(&self.client_id),
+        }
+    }
+}
+
+/// Whether answers may have credentials in them.
+fn has_credentials(relay: &Relay) -> bool {
+    !(relay.strip.is_empty() && relay.strip_members.is_empty() && relay.strip_urls.is_empty())
+}
+
+/// Whether the bodies of some answers tell whether the credential is refused.
+fn may_be_examined(relay: &Relay) -> bool {
+    let waits = relay.wait.iter().map(|wait| &wait.rule);
+    relay.refused.iter().chain(&relay.action_required).chain(waits).any(|rule| !rule.tests.is_empty())
+}
+
+/// A header's value without credentials; `None`: nobody knows what it contains.
+fn stripped(relay: &Relay, value: &HeaderValue) -> Option<HeaderValue> {
+    match strip_header(relay, value.to_str().ok()?) {
+        Some(without) => HeaderValue::from_str(&without).ok(),
+        None => Some(value.clone()),
     }
 }

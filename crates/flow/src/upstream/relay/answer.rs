@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use causeway_outbound::budget::Budget;
+use causeway_outbound::budget::{Budget, Held};
 use causeway_outbound::header::{CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, LAST_MODIFIED};
 use causeway_outbound::{HttpError, Response, next_chunk, read_short};
 use futures_util::stream::{self, Stream, StreamExt as _, unfold};
@@ -17,8 +17,32 @@ pub struct RelayAnswer {
 }
 
 pub(super) enum AnswerBody {
+    /// As it comes.
     Open(Response, Duration),
+    /// Its beginning, which was read, and the rest as it comes.
+    Begun(Bytes, Response, Duration),
+    /// All of it.
     Whole(Bytes),
+}
+
+/// Reads a body of at most `cap` bytes. One that is longer, or that there is no room for, is only begun.
+pub(super) async fn read_if_short(
+    mut response: Response,
+    idle: Duration,
+    cap: usize,
+    budget: &Budget,
+) -> Result<AnswerBody, HttpError> {
+    if response.content_length().is_some_and(|length| length > cap as u64) {
+        return Ok(AnswerBody::Open(response, idle));
+    }
+    let Ok(mut body) = Held::new(budget, 2) else { return Ok(AnswerBody::Open(response, idle)) };
+    while let Some(part) = next_chunk(&mut response, idle).await? {
+        if body.len() + part.len() > cap || body.extend(&part).is_err() {
+            let begun = [&*body, &*part].concat();
+            return Ok(AnswerBody::Begun(begun.into(), response, idle));
+        }
+    }
+    Ok(AnswerBody::Whole(body.freeze()))
 }
 
 impl fmt::Debug for RelayAnswer {
@@ -47,7 +71,7 @@ impl RelayAnswer {
     pub fn length(&self) -> Option<u64> {
         match &self.body {
             AnswerBody::Whole(body) => u64::try_from(body.len()).ok(),
-            AnswerBody::Open(..) => self.header("content-length")?.parse().ok(),
+            AnswerBody::Open(..) | AnswerBody::Begun(..) => self.header("content-length")?.parse().ok(),
         }
     }
 
@@ -66,6 +90,10 @@ impl RelayAnswer {
             AnswerBody::Whole(body) if body.len() <= cap => Ok(body),
             AnswerBody::Whole(_) => Err(HttpError::TooLarge),
             AnswerBody::Open(response, idle) => read_short(response, idle, cap, budget).await,
+            AnswerBody::Begun(begun, response, idle) => {
+                let rest = read_short(response, idle, cap.saturating_sub(begun.len()), budget).await?;
+                Ok([begun, rest].concat().into())
+            }
         }
     }
 
@@ -84,15 +112,21 @@ impl RelayAnswer {
     pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, HttpError>> + Send + 'static {
         match self.body {
             AnswerBody::Whole(body) => stream::iter([Ok(body)]).boxed(),
-            AnswerBody::Open(response, idle) => unfold(Some(response), move |response| async move {
-                let mut response = response?;
-                match next_chunk(&mut response, idle).await {
-                    Ok(Some(chunk)) => Some((Ok(chunk), Some(response))),
-                    Ok(None) => None,
-                    Err(error) => Some((Err(error), None)),
-                }
-            })
-            .boxed(),
+            AnswerBody::Open(response, idle) => parts(response, idle).boxed(),
+            AnswerBody::Begun(begun, response, idle) => {
+                stream::iter([Ok(begun)]).chain(parts(response, idle)).boxed()
+            }
         }
     }
+}
+
+fn parts(response: Response, idle: Duration) -> impl Stream<Item = Result<Bytes, HttpError>> + Send + 'static {
+    unfold(Some(response), move |response| async move {
+        let mut response = response?;
+        match next_chunk(&mut response, idle).await {
+            Ok(Some(chunk)) => Some((Ok(chunk), Some(response))),
+            Ok(None) => None,
+            Err(error) => Some((Err(error), None)),
+        }
+    })
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use causeway_domain::resource::xrpc::{NeedError, WritesError};
 use causeway_domain::session::OtherKind;
 use causeway_outbound::{HttpError, UploadError};
+use causeway_providers::relay::TargetError;
 use causeway_types::ErrorCode;
 
 use super::request::KEPT_WRITES_BYTES;
@@ -13,6 +14,8 @@ use crate::upstream::session::error::{NotConfigured, SessionError};
 
 /// Seconds after which a retry makes sense when a server cannot be reached.
 const RETRY_SECONDS: u64 = 5;
+/// The same when a provider asks to wait and does not say for how long.
+const WAIT_SECONDS: u64 = 60;
 
 /// Why a call was not made, or got no answer from the method.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +82,29 @@ pub enum RelayError {
     /// The body did not arrive.
     #[error(transparent)]
     Upload(UploadError),
+    /// The address is not one that may be called.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// Calls need a managed account, and none is named.
+    #[error("Causeway-Account is missing: calls of this provider name the account that they are for")]
+    NoAccount,
+    /// The provider does not take the credential of the managed account any more.
+    #[error("the provider no longer accepts the credential of this account: the user has to connect it again")]
+    AccountReauth,
+    /// The user has to do something at the provider.
+    #[error("the provider wants the user to do something there first, such as to confirm the account: the connection stays")]
+    ActionRequired,
+    /// The provider asks to wait.
+    #[error("the provider asks to wait before further calls")]
+    Wait {
+        /// Whether all calls of our registration there have to wait.
+        whole_app: bool,
+        /// Seconds to wait.
+        retry_after: u64,
+    },
+    /// The answer is too long for credentials to be removed from it.
+    #[error("the answer may contain credentials and is too long to remove them: ask for fewer items at a time")]
+    AnswerTooLarge,
     /// Ours.
     #[error(transparent)]
     Internal(#[from] Internal),
@@ -124,6 +150,11 @@ impl RelayError {
             Self::Invalid(_) => ErrorCode::UpstreamInvalid,
             Self::Refused(_) => ErrorCode::UpstreamRefused,
             Self::Resend(_) => ErrorCode::ResendRequest,
+            Self::Target(_) | Self::NoAccount => ErrorCode::InvalidRequest,
+            Self::AccountReauth => ErrorCode::ReauthRequired,
+            Self::ActionRequired => ErrorCode::ActionRequired,
+            Self::Wait { .. } => ErrorCode::UpstreamRateLimited,
+            Self::AnswerTooLarge => ErrorCode::AnswerTooLarge,
             Self::Busy => ErrorCode::TemporarilyUnavailable,
             Self::Internal(_) => ErrorCode::ServerError,
         }
@@ -171,6 +202,20 @@ pub enum CallError {
     /// The provider does not take the credentials as they were presented: its error code.
     #[error("the provider does not accept how the credentials are presented: {0}")]
     Refused(String),
+    /// The user has to do something at the provider.
+    #[error("the user has to do something at the provider")]
+    ActionRequired,
+    /// The provider asks to wait.
+    #[error("the provider asks to wait")]
+    Wait {
+        /// Whether all calls of our registration there have to wait.
+        whole_app: bool,
+        /// Seconds to wait, if the provider said so.
+        retry_after: Option<u64>,
+    },
+    /// The credentials need the name of a managed account.
+    #[error("no managed account is named")]
+    NoAccount,
     /// The request would be sent again, but its body was already sent and cannot be sent again.
     #[error("the body was sent and cannot be sent again")]
     BodySpent,
@@ -193,6 +238,11 @@ impl From<CallError> for RelayError {
         match error {
             CallError::CredentialsRefused => Self::Refused("invalid_token".to_owned()),
             CallError::Refused(reason) => Self::Refused(reason),
+            CallError::ActionRequired => Self::ActionRequired,
+            CallError::Wait { whole_app, retry_after } => {
+                Self::Wait { whole_app, retry_after: retry_after.unwrap_or(WAIT_SECONDS) }
+            }
+            CallError::NoAccount => Self::NoAccount,
             CallError::BodySpent => Self::Resend(Resend::Nonce),
             CallError::Upload(error) => Self::Upload(error),
             CallError::Http(error) => error.into(),

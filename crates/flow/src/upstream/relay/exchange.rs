@@ -5,13 +5,15 @@ mod tests;
 
 use std::sync::{Arc, OnceLock};
 
-use causeway_outbound::header::{ACCEPT, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
-use causeway_outbound::{HttpClient, HttpError, Response, StreamingBody, StreamingCall, read_short};
+use causeway_outbound::header::{ACCEPT, CONTENT_LENGTH, HeaderMap, HeaderValue};
+use causeway_outbound::{
+    HttpClient, HttpError, Method, Response, Shows, StreamingBody, StreamingCall, read_short,
+};
 use futures_util::StreamExt as _;
 
-use super::answer::{AnswerBody, RelayAnswer};
+use super::answer::{AnswerBody, RelayAnswer, read_if_short};
 use super::error::CallError;
-use super::request::{RelayBody, RelayRequest};
+use super::request::{RelayBody, RelayRequest, RelayTarget};
 use crate::operations::trace;
 use crate::upstream::traits::{Answer, Injected, Upstream, Verdict};
 use crate::upstream::usable::UsableSession;
@@ -20,6 +22,8 @@ use crate::upstream::usable::UsableSession;
 const SHORT: usize = 64 * 1024;
 /// Answers of at most this many bytes are read before they are passed on: whole, in one packet, or not at all.
 const SMALL: u64 = 16 * 1024;
+/// Redirects that are followed in one call.
+const REDIRECTS: usize = 3;
 /// Headers that are added to those of the caller.
 const ADDED: usize = 4;
 
@@ -66,7 +70,24 @@ impl Exchange<'_> {
             // Its outcome does not matter otherwise.
             Box::pin(self.attempts(&mut probe)).await?;
         }
-        self.attempts(request).await
+        let mut answer = self.attempts(request).await?;
+        for _ in 0..REDIRECTS {
+            let Some(target) = self.redirected(request, &answer) else { break };
+            request.target = target;
+            answer = self.attempts(request).await?;
+        }
+        self.upstream.strip_headers(&mut answer.headers);
+        Ok(answer)
+    }
+
+    /// The target of a redirect that is followed: of a read, where the provider has more addresses that may be called.
+    fn redirected(self, request: &RelayRequest, answer: &RelayAnswer) -> Option<RelayTarget> {
+        let is_redirect = matches!(answer.status, 301 | 302 | 303 | 307 | 308);
+        if request.method != Method::GET || !is_redirect {
+            return None;
+        }
+        let url = &request.checked().ok()?.url;
+        self.upstream.follow(request, Answer { url, status: answer.status, headers: &answer.headers, body: None })
     }
 
     async fn attempts(self, request: &mut RelayRequest) -> Result<RelayAnswer, CallError> {
@@ -95,8 +116,7 @@ impl Exchange<'_> {
         challenge: Option<&str>,
     ) -> Result<Attempted, CallError> {
         let mut headers = headers(request)?;
-        let mut injected = self.upstream.inject(self.live, request, challenge, &mut headers)?;
-        injected.url.set_query(Some(request.query.as_str()).filter(|query| !query.is_empty()));
+        let injected = self.upstream.inject(self.live, request, challenge, &mut headers)?;
         let broken = Arc::new(OnceLock::new());
         let body = match &mut request.body {
             RelayBody::Empty => None,
@@ -119,7 +139,14 @@ impl Exchange<'_> {
                 Some(StreamingBody::Stream(chunks.boxed()))
             }
         };
-        let call = StreamingCall { method: request.method.clone(), url: &injected.url, headers, body };
+        let call = StreamingCall {
+            method: request.method.clone(),
+            url: &injected.url,
+            headers,
+            body,
+            passes_redirects: injected.may_redirect,
+            shows: if injected.shows_path { Shows::Address } else { Shows::Host },
+        };
         match self.http.send_streaming(call).await {
             Ok(response) => self.evaluate(request, response, injected).await,
             Err(error) => Err(broken.get().map_or(error.into(), |broken| (*broken).into())),
@@ -132,7 +159,7 @@ impl Exchange<'_> {
         self,
         request: &mut RelayRequest,
         response: Response,
-        Injected { url, challenge }: Injected,
+        Injected { url, challenge, .. }: Injected,
     ) -> Result<Attempted, CallError> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let (idle, answers) = (self.http.idle_timeout(), &self.http.budgets().answers.of(trace::origin().1));
@@ -144,9 +171,15 @@ impl Exchange<'_> {
                 verdict = self.upstream.examine(request, Answer { body: Some(&body), ..answer });
                 AnswerBody::Whole(body)
             }
+            Verdict::ReadShortBody => {
+                let body = read_if_short(response, idle, SHORT, answers).await?;
+                let whole: &[u8] = if let AnswerBody::Whole(whole) = &body { whole } else { b"" };
+                verdict = self.upstream.examine(request, Answer { body: Some(whole), ..answer });
+                body
+            }
             Verdict::Pass => match response.content_length() {
-                // A 304 announces the length of a body that it does not carry.
-                Some(length) if length <= SMALL && status != 304 => {
+                // A 304 and an answer to HEAD announce the length of a body that they do not carry.
+                Some(length) if length <= SMALL && status != 304 && request.method != Method::HEAD => {
                     AnswerBody::Whole(read_short(response, idle, SHORT, answers).await?)
                 }
                 _ => AnswerBody::Open(response, idle),
@@ -154,7 +187,7 @@ impl Exchange<'_> {
             _ => AnswerBody::Open(response, idle),
         };
         match verdict {
-            Verdict::Pass | Verdict::ReadBody => Ok(Attempted::Answer(RelayAnswer { status, headers, body })),
+            Verdict::Pass | Verdict::ReadBody | Verdict::ReadShortBody => Ok(Attempted::Answer(RelayAnswer { status, headers, body })),
             Verdict::Challenge { error, value } => {
                 // They were presented for this one already.
                 let value = value.filter(|value| challenge.as_ref() != Some(value));
@@ -162,6 +195,8 @@ impl Exchange<'_> {
             }
             Verdict::CredentialsRefused => Err(CallError::CredentialsRefused),
             Verdict::Refused(error) => Err(CallError::Refused(error)),
+            Verdict::ActionRequired => Err(CallError::ActionRequired),
+            Verdict::Wait { whole_app, retry_after } => Err(CallError::Wait { whole_app, retry_after }),
         }
     }
 }
@@ -171,7 +206,7 @@ fn headers(request: &RelayRequest) -> Result<HeaderMap, CallError> {
     let unfit = |_| HttpError::Blocked("a header holds characters that are not allowed in headers");
     let mut headers = HeaderMap::with_capacity(request.headers.len() + ADDED);
     for (name, value) in &request.headers {
-        headers.append(HeaderName::from_static(name), HeaderValue::from_bytes(value).map_err(unfit)?);
+        headers.append(name, HeaderValue::from_bytes(value).map_err(unfit)?);
     }
     // The HTTP library would add one.
     headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));

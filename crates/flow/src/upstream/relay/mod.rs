@@ -9,25 +9,32 @@ pub mod raw_json;
 pub mod repository;
 
 pub(crate) mod answer;
+pub(crate) mod connection;
 pub(crate) mod error;
 pub(crate) mod request;
 
+mod account;
 mod exchange;
 mod strip;
 
 use causeway_types::Scope;
 
 pub use self::answer::RelayAnswer;
+pub use self::connection::{AccountCredential, CalledAccount, CalledConnection};
 pub use self::error::{CallError, RelayError, Resend};
-pub use self::request::{RelayBody, RelayRequest, RelayTarget, kept_bytes, may_be_read};
+pub use self::request::{
+    CheckedTarget, KEPT_BYTES, RelayBody, RelayRequest, RelayTarget, Repeats, kept_bytes, may_be_read,
+};
+pub use causeway_outbound::header::HeaderName;
 pub use causeway_outbound::{Method, UploadError};
+pub use causeway_providers::relay::TargetError;
 
+use self::account::OwnCredential;
 use self::exchange::Exchange;
 use crate::ctx::Ctx;
-use crate::operations::trace;
 use crate::resource::access::Bearer;
 use crate::upstream::keeper::{self, UsableSession};
-use crate::upstream::traits::Permit;
+use crate::upstream::traits::{PermitRequest, RefusedAgain};
 
 /// Calls the provider of a token's session, and returns its answer, including its errors.
 ///
@@ -54,38 +61,62 @@ pub async fn call(
     ctx: &Ctx,
     scope: &Scope,
     found: UsableSession,
+    request: RelayRequest,
+) -> Result<RelayAnswer, RelayError> {
+    call_with(ctx, scope, found, None, request).await
+}
+
+/// The same with a connection. Calls for a managed account that has credentials of its own are made with those, which
+/// `found` holds then: the user's are neither refreshed nor judged.
+///
+/// # Errors
+/// [`RelayError`].
+pub(crate) async fn call_with(
+    ctx: &Ctx,
+    scope: &Scope,
+    found: UsableSession,
+    connection: Option<&CalledConnection>,
     mut request: RelayRequest,
 ) -> Result<RelayAnswer, RelayError> {
     let upstream = ctx.upstreams().of(&found.head)?;
-    let Permit { strip, may_be_page } = upstream.permit(scope, &found.credentials, &mut request)?;
-    let live = keeper::freshen(ctx, found).await?;
+    let permitted = PermitRequest { scope, live: &found, connection };
+    let permit = upstream.permit(&permitted, &mut request).await?;
+    let account = connection.and_then(|connection| connection.account.as_ref()).and_then(OwnCredential::of);
+    let live = if account.is_some() { found } else { keeper::freshen(ctx, found).await? };
     let exchange = Exchange { http: ctx.outbound(), upstream: &*upstream, live: &live };
     let answer = match exchange.send(&mut request).await {
         Ok(answer) => answer,
         Err(error) => match upstream.second_chance(&live, &error).await {
-            Some(reason) => again(ctx, exchange, &mut request, reason).await?,
+            Some(reason) => match account {
+                Some(account) => account::again(ctx, exchange, account, &mut request, reason).await?,
+                None => again(ctx, exchange, permit.refused_again, &mut request, reason).await?,
+            },
             None => return Err(error.into()),
         },
     };
-    if !may_be_page && is_page(&answer) {
+    if !permit.may_be_page && is_page(&answer) {
         return Err(RelayError::Invalid(format!("status {} with a web page", answer.status())));
     }
-    if strip.is_empty() {
-        return Ok(answer);
-    }
-    strip::without(strip, answer, &ctx.budgets().answers.of(trace::origin().1)).await
+    strip::without(ctx, &upstream, permit.strip, &request.method, answer).await
 }
 
 /// Renews the session, and repeats the call if its body is still available.
 async fn again(
     ctx: &Ctx,
     refused: Exchange<'_>,
+    refused_again: RefusedAgain,
     request: &mut RelayRequest,
     reason: Resend,
 ) -> Result<RelayAnswer, RelayError> {
     let live = keeper::renew_session(ctx, refused.live).await?;
+    if !request.may_be_repeated() {
+        return Err(RelayError::Resend(reason));
+    }
     match (Exchange { live: &live, ..refused }).send(request).await {
         Err(CallError::BodySpent) => Err(RelayError::Resend(reason)),
+        Err(CallError::CredentialsRefused) if refused_again == RefusedAgain::RequireReauth => {
+            Err(keeper::reject_session(ctx, &live).await.into())
+        }
         outcome => Ok(outcome?),
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use causeway_domain::JsonObject;
 use causeway_outbound::budget::{Budget, Exhausted, Held};
+use causeway_outbound::header::{ACCEPT, CONTENT_TYPE};
 use causeway_types::scope::ScopeValue;
 use causeway_types::{Did, Nsid};
 use futures_util::StreamExt as _;
@@ -25,7 +26,9 @@ use crate::error::Internal;
 use crate::operations::trace;
 use crate::resource::access::Bearer;
 use crate::upstream::relay::raw_json::RawJson;
-use crate::upstream::relay::{self, Method, RelayAnswer, RelayBody, RelayError, RelayRequest, RelayTarget};
+use crate::upstream::relay::{
+    self, Method, RelayAnswer, RelayBody, RelayError, RelayRequest, RelayTarget, Repeats,
+};
 
 const MIB: usize = 1024 * 1024;
 /// Maximum bytes of one answer. A page of a hundred records may be long.
@@ -190,7 +193,7 @@ impl Repository {
                 .append_pair(reading.whose(), self.bearer.user.did.as_str())
                 .extend_pairs(parameters)
                 .finish(),
-            headers: vec![("accept", b"application/json".to_vec())],
+            headers: vec![(ACCEPT, b"application/json".to_vec())],
             ..RelayRequest::query(nsid(reading.nsid())?)
         };
         self.call(request, ANSWER_CAP, take).await
@@ -236,10 +239,11 @@ impl Repository {
             target: RelayTarget::Xrpc(nsid(method)?),
             query: String::new(),
             headers: vec![
-                ("accept", b"application/json".to_vec()),
-                ("content-type", content_type.as_bytes().to_vec()),
+                (ACCEPT, b"application/json".to_vec()),
+                (CONTENT_TYPE, content_type.as_bytes().to_vec()),
             ],
             body: RelayBody::Whole(body.into()),
+            repeats: Repeats::Any,
         };
         self.call(request, SHORT_CAP, take).await
     }
@@ -294,7 +298,7 @@ pub(crate) async fn own_account(ctx: &Ctx, bearer: &Bearer, max_wait: Duration) 
 
 async fn get_session(ctx: &Ctx, bearer: &Bearer) -> Result<OwnAccount, RepositoryError> {
     let request = RelayRequest {
-        headers: vec![("accept", b"application/json".to_vec())],
+        headers: vec![(ACCEPT, b"application/json".to_vec())],
         ..RelayRequest::query(nsid("com.atproto.server.getSession")?)
     };
     // Our own call, not the client's: it is not limited by the token's scope.

@@ -1,16 +1,20 @@
 //! A call to relay.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use causeway_domain::resource::xrpc::Writes;
 use causeway_domain::session::OtherKind;
+use causeway_outbound::header::HeaderName;
 use causeway_outbound::{Method, UploadError};
-use causeway_types::Nsid;
+use causeway_providers::{CredentialKind, FieldValues};
+use causeway_types::{Nsid, Secret};
 use futures_util::stream::BoxStream;
+use url::Url;
 
 /// Maximum bytes of a body that are buffered, so that it can be sent again.
-const KEPT_BYTES: usize = 64 * 1024;
+pub const KEPT_BYTES: usize = 64 * 1024;
 /// The same for bodies of methods that write records: they may have to be parsed. PDSes accept far less.
 pub(super) const KEPT_WRITES_BYTES: usize = 2 * 1024 * 1024;
 /// The header that names a service behind the PDS.
@@ -36,9 +40,20 @@ pub struct RelayRequest {
     /// The query, as it was sent.
     pub query: String,
     /// The headers to forward, each name once. None of them is about the connection, the sender or the body's length.
-    pub headers: Vec<(&'static str, Vec<u8>)>,
+    pub headers: Vec<(HeaderName, Vec<u8>)>,
     /// The body.
     pub body: RelayBody,
+    /// The calls that are sent again once the credentials are renewed.
+    pub repeats: Repeats,
+}
+
+/// The calls that are sent again once the credentials are renewed, if their whole body was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeats {
+    /// Those with a safe method (RFC 9110 section 9.2.1): the provider may have carried out another one.
+    Safe,
+    /// All: the provider refuses credentials before it acts, or the caller does not mind.
+    Any,
 }
 
 /// The target of a call, in the terms of the provider.
@@ -46,8 +61,34 @@ pub struct RelayRequest {
 pub enum RelayTarget {
     /// A method of a PDS.
     Xrpc(Nsid),
-    /// A path of another provider's API.
-    Path(String),
+    /// A path of another provider's API, as the caller sent it.
+    Path {
+        /// The path, from its first slash on.
+        path: String,
+        /// The origin that the caller named; `None`: the provider's first one.
+        origin: Option<String>,
+    },
+    /// An address of another provider's API that was checked.
+    Checked(Arc<CheckedTarget>),
+}
+
+/// An address that was checked, which is what is sent, with the values that the credentials are placed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckedTarget {
+    /// The address, without the credentials.
+    pub url: Url,
+    /// The connection's endpoints, which are never called.
+    pub endpoints: Vec<Url>,
+    /// Values of the connection.
+    pub fields: FieldValues,
+    /// The managed account, by the provider's own identifier.
+    pub account: Option<String>,
+    /// The owner of the credentials.
+    pub credential: CredentialKind,
+    /// Our `client_id`.
+    pub client_id: String,
+    /// Our secret, where calls have to be proven with it.
+    pub client_secret: Option<Secret>,
 }
 
 /// A request's body.
@@ -87,6 +128,7 @@ impl RelayRequest {
             query: String::new(),
             headers: Vec::new(),
             body: RelayBody::Empty,
+            repeats: Repeats::Any,
         }
     }
 
@@ -97,8 +139,25 @@ impl RelayRequest {
     pub const fn nsid(&self) -> Result<&Nsid, OtherKind> {
         match &self.target {
             RelayTarget::Xrpc(nsid) => Ok(nsid),
-            RelayTarget::Path(_) => Err(OtherKind),
+            RelayTarget::Path { .. } | RelayTarget::Checked(_) => Err(OtherKind),
         }
+    }
+
+    /// The address of another provider that is called, once it was checked.
+    ///
+    /// # Errors
+    /// [`OtherKind`]: it is a call to a PDS, or was not checked.
+    pub const fn checked(&self) -> Result<&Arc<CheckedTarget>, OtherKind> {
+        match &self.target {
+            RelayTarget::Checked(checked) => Ok(checked),
+            RelayTarget::Xrpc(_) | RelayTarget::Path { .. } => Err(OtherKind),
+        }
+    }
+
+    /// Whether it may be sent again once the credentials are renewed.
+    pub(super) fn may_be_repeated(&self) -> bool {
+        let is_kept = !matches!(self.body, RelayBody::Spent);
+        is_kept && (self.repeats == Repeats::Any || self.method.is_safe())
     }
 
     /// A header's value; `Some(None)` when it is not text.

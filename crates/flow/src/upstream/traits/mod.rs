@@ -8,7 +8,10 @@ mod called;
 mod connected;
 mod kept;
 
-pub use self::called::{Answer, Called, Injected, Permit, Verdict};
+pub use self::called::{
+    Answer, Called, Injected, PassingHeaders, Permit, PermitRequest, RefusedAgain, Strip, Verdict,
+    Verified,
+};
 pub use self::connected::{
     AskedOffer, BeginRequest, Begun, CallbackParams, Completion, ConnectError, ConnectRequest, Connected,
     NewAccount, NewConnection, NewManagedAccount, Offer, OfferError, Purpose, Redeemed, SignInRequest,

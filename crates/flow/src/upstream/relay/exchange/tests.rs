@@ -15,6 +15,7 @@ use causeway_domain::session::{
     UpstreamBinding,
 };
 use causeway_jose::EcKey;
+use causeway_outbound::header::{ACCEPT_LANGUAGE, CONTENT_TYPE, HeaderName};
 use causeway_outbound::testing::{Reply, Seen, Upstream};
 use causeway_outbound::{HttpClient, HttpConfig, HttpError, Method, UploadError};
 use causeway_types::{
@@ -30,7 +31,7 @@ use crate::authorization::scopes::ScopePolicy;
 use crate::operations::complaints::Complaints;
 use crate::upstream::atproto::adapter::Atproto;
 use crate::upstream::atproto::profile::UpstreamProfile;
-use crate::upstream::relay::{CallError, RelayAnswer, RelayBody, RelayRequest, RelayTarget};
+use crate::upstream::relay::{CallError, RelayAnswer, RelayBody, RelayRequest, RelayTarget, Repeats};
 use crate::upstream::usable::UsableSession;
 
 const ALICE: &str = "did:plc:z72i7hdynmk6r22z27h6tvur";
@@ -102,18 +103,19 @@ impl Us {
 
     async fn call_with(
         &self,
-        further: &[(&'static str, Vec<u8>)],
+        further: &[(HeaderName, Vec<u8>)],
         method: Method,
         body: &mut RelayBody,
     ) -> Result<RelayAnswer, CallError> {
         let nsid = if method == Method::GET { "a.b.get" } else { "a.b.put" };
-        let own = [("accept-language", b"de".to_vec()), ("content-type", b"text/x".to_vec())];
+        let own = [(ACCEPT_LANGUAGE, b"de".to_vec()), (CONTENT_TYPE, b"text/x".to_vec())];
         let mut request = RelayRequest {
             method,
             target: RelayTarget::Xrpc(Nsid::parse(nsid).unwrap()),
             query: "q=%20+a&q=b".to_owned(),
             headers: [&own, further].concat(),
             body: std::mem::replace(body, RelayBody::Empty),
+            repeats: Repeats::Any,
         };
         let answer = self.send(&mut request).await;
         *body = request.body;
@@ -353,7 +355,7 @@ async fn interim_answers_are_no_answers() {
 #[tokio::test]
 async fn whose_refusal_it_is_when_another_service_answers() {
     let us = Us::new().await;
-    let proxied = [("atproto-proxy", b"did:web:a.example#service".to_vec())];
+    let proxied = [(HeaderName::from_static("atproto-proxy"), b"did:web:a.example#service".to_vec())];
     let get = async || us.call_with(&proxied, Method::GET, &mut RelayBody::Empty).await;
     for error in ["invalid_token", "invalid_dpop_proof", "use_dpop_nonce"] {
         us.upstream.script_path(GET, [Reply::json(401, &json!({ "error": error }))]);

@@ -1,0 +1,23 @@
+//! Errors of the use of connections.
+
+use actix_web::http::StatusCode;
+use causeway_flow::connection::error::ConnectionError;
+use causeway_types::TokenType;
+
+use super::api::ApiError;
+
+impl From<ConnectionError> for ApiError {
+    fn from(error: ConnectionError) -> Self {
+        let (code, text) = (error.code(), error.to_string());
+        match error {
+            ConnectionError::Internal(error) => Self::internal(&error),
+            ConnectionError::Relay(error) => Self::relay(error, TokenType::Bearer),
+            ConnectionError::NotFound | ConnectionError::NoSuchAccount | ConnectionError::NotRelayed => {
+                Self::new(StatusCode::NOT_FOUND, code, &text)
+            }
+            ConnectionError::NotEntitled { .. } | ConnectionError::ExportNotAllowed => {
+                Self::new(StatusCode::FORBIDDEN, code, &text)
+            }
+        }
+    }
+}

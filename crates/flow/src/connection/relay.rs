@@ -1,0 +1,62 @@
+//! Calls of a provider's API with the credential of a connection, for a client that holds none of it.
+
+use causeway_types::{Scope, UpstreamSessionId};
+
+use super::error::ConnectionError;
+use super::tenant_client::TenantClient;
+use super::usable::{self, UsableConnection};
+use crate::ctx::Ctx;
+use crate::upstream::relay::{self, RelayAnswer, RelayError, RelayRequest};
+use crate::upstream::session::SessionError;
+use crate::upstream::traits::PassingHeaders;
+
+/// A connection that a call is about to be made with.
+#[derive(Debug)]
+pub struct OpenConnection {
+    connection: UsableConnection,
+    headers: PassingHeaders,
+}
+
+/// Finds the connection of a call, before anything of its body is read. `account` names a managed account, by its
+/// identifier or by the provider's.
+///
+/// # Errors
+/// [`ConnectionError`].
+pub async fn open(
+    ctx: &Ctx,
+    client: &TenantClient,
+    id: &UpstreamSessionId,
+    account: Option<&str>,
+) -> Result<OpenConnection, ConnectionError> {
+    let connection = usable::find(ctx, client, id, account).await?;
+    let upstream = ctx.upstreams().of(&connection.head)?;
+    let headers = upstream.passing_headers().ok_or(ConnectionError::NotRelayed)?;
+    Ok(OpenConnection { connection, headers })
+}
+
+impl OpenConnection {
+    /// The headers that pass beside the usual ones.
+    pub const fn passing_headers(&self) -> &PassingHeaders {
+        &self.headers
+    }
+
+    /// Makes the call, with credentials that are refreshed first when necessary, and returns the provider's answer,
+    /// including its errors.
+    ///
+    /// # Errors
+    /// [`ConnectionError`].
+    #[tracing::instrument(
+        name = "flow.connection.relay",
+        skip_all,
+        fields(connection = %self.connection.head.session_id, provider = self.connection.head.provider())
+    )]
+    pub async fn call(self, ctx: &Ctx, request: RelayRequest) -> Result<RelayAnswer, ConnectionError> {
+        let session = self.connection.session(ctx).await?;
+        let called = self.connection.called();
+        let answer = relay::call_with(ctx, &Scope::default(), session, Some(&called), request).await;
+        answer.map_err(|error| match error {
+            RelayError::Session(error @ SessionError::Ended) => error.into(),
+            error => error.into(),
+        })
+    }
+}
