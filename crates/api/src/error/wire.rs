@@ -24,7 +24,7 @@ use causeway_flow::connection::complete::CompleteError;
 use causeway_flow::connection::confirm::ConfirmError;
 use causeway_flow::connection::connect_session::ConnectSessionError;
 use causeway_flow::connection::list::ListError;
-use causeway_flow::connection::show;
+use causeway_flow::connection::show::ConnectionError as ShowError;
 use causeway_flow::connection::tenant_client::{InvalidUserId, TenantError};
 use causeway_flow::connection::tenants::ManageError;
 use causeway_flow::connection::users::UserError;
@@ -312,7 +312,7 @@ fn resources(book: &mut Book) {
     every!(book, json, ManageError { NotEntitled, Name, Namespace, NotFound, Own, Internal(inside()) });
     every!(book, json, UserError { Name(InvalidUserId), NotFound, Internal(inside()) });
     every!(book, json, ListError { User(InvalidUserId), State, Internal(inside()) });
-    every!(book, json, show::ConnectionError { NotFound, Internal(inside()) });
+    every!(book, json, ShowError { NotFound, Internal(inside()) });
     book.section("Calls to the provider");
     every!(book, |error: RelayError| json(ApiError::relay(error, TokenType::Bearer)), RelayError {
         TokenScope { scope: "repo:app.bsky.feed.post?action=create".to_owned() },
