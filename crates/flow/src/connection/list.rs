@@ -70,8 +70,10 @@ pub async fn list(
         provider: request.provider,
         state: request.state.as_deref().map(listed_state).transpose()?,
     };
-    let found = client.store(ctx).read(move |scope| {
-        heads::list_connections(scope, &filter, &request.page).map_err(Internal::from)
-    });
-    Ok(found.await?)
+    let store = client.store(ctx);
+    Ok(store
+        .read(move |scope| {
+            heads::list_connections(scope, &filter, &request.page).map_err(Internal::from)
+        })
+        .await?)
 }

@@ -77,7 +77,8 @@ pub async fn show(
     connection_id: &UpstreamSessionId,
 ) -> Result<ConnectionDetails, ConnectionError> {
     let (client_id, id) = (client.client.client_id.clone(), connection_id.clone());
-    let shown = client.store(ctx).read(move |scope| {
+    let store = client.store(ctx);
+    let shown = store.read(move |scope| {
         let Some(connection) = find_accessible(scope, &client_id, &id)? else { return Ok(None) };
         details(scope, connection).map(Some).map_err(ConnectionError::from)
     });

@@ -67,10 +67,10 @@ pub async fn list(
     page: PageRequest,
 ) -> Result<Page<TenantUser>, UserError> {
     let namespace = client.namespace.clone();
-    let found = client
-        .store(ctx)
-        .read(move |scope| users::list_users(scope, Some(&namespace), &page).map_err(UserError::from));
-    found.await
+    let store = client.store(ctx);
+    store
+        .read(move |scope| users::list_users(scope, Some(&namespace), &page).map_err(UserError::from))
+        .await
 }
 
 /// Exports a user of the client's, with the connections that the client may use.
@@ -85,7 +85,8 @@ pub async fn export(
     page: PageRequest,
 ) -> Result<UserExport, UserError> {
     let (user, client_id) = (client.user(user_id)?, client.client.client_id.clone());
-    let found = client.store(ctx).read(move |scope| {
+    let store = client.store(ctx);
+    let found = store.read(move |scope| {
         export_user(scope, &user, Some(client_id), &page).map_err(UserError::from)
     });
     found.await?.ok_or(UserError::NotFound)
@@ -116,9 +117,9 @@ pub async fn delete(ctx: &Ctx, client: &TenantClient, user_id: &str) -> Result<(
     let event = audit::event(ctx, Actor::Client, "user_deleted", "ok")
         .of_client(&client.client.client_id)
         .with("tenant_id", client.tenant_id.as_str());
-    let deleted = client
-        .store(ctx)
-        .write(move |scope| delete_user(scope, &user, &event, now).map_err(UserError::from));
+    let store = client.store(ctx);
+    let deleted =
+        store.write(move |scope| delete_user(scope, &user, &event, now).map_err(UserError::from));
     if !deleted.await? {
         return Err(UserError::NotFound);
     }
