@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::operation::{Operation, Path, Security};
 
 pub(super) fn paths() -> Vec<Path> {
-    let mut paths = tenants();
+    let mut paths = Vec::from(tenants());
     paths.extend(users());
     paths.extend(connections());
     paths
