@@ -1,10 +1,16 @@
 //! The command line.
 
+mod tenancy;
+
 use std::path::PathBuf;
 
 use causeway_config::Settings;
 use causeway_store::PageRequest;
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use self::tenancy::{
+    AtProvider, ConnectionsCommand, OfTenant, OneUser, ProvidersCommand, TenantsCommand, UsersCommand,
+};
 
 /// An OAuth 2.1 and OpenID Connect server that signs users in with their AT Protocol account.
 #[derive(Parser)]
@@ -60,7 +66,22 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: AuditCommand,
     },
-    /// List, show and check the definitions of providers
+    /// Manage tenants
+    Tenants {
+        #[command(subcommand)]
+        command: TenantsCommand,
+    },
+    /// Manage the users of tenants
+    Users {
+        #[command(subcommand)]
+        command: UsersCommand,
+    },
+    /// Manage connections at providers
+    Connections {
+        #[command(subcommand)]
+        command: ConnectionsCommand,
+    },
+    /// Manage definitions of providers, and registrations there
     Providers {
         #[command(subcommand)]
         command: ProvidersCommand,
@@ -276,23 +297,6 @@ pub(crate) enum AuditCommand {
         event: Option<String>,
         #[command(flatten)]
         page: PageOptions,
-    },
-}
-
-#[derive(Subcommand)]
-pub(crate) enum ProvidersCommand {
-    /// List the providers: name, kind, origin of the definition, and what the operator has to register
-    List,
-    /// Print the definition of a provider, which may be the beginning of another one
-    Show {
-        /// Its name
-        name: String,
-    },
-    /// Check definitions and print every problem with its line, key and fix
-    Check {
-        /// Files to check [default: all definitions in effect, with those of --providers-dir]
-        #[arg(value_name = "FILE")]
-        files: Vec<PathBuf>,
     },
 }
 

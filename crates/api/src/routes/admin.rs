@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::admin_tenants;
 use crate::bodies::admin::{
     AdminAuditEvent, AdminAuditEvents, AdminClients, AdminKey, AdminKeys, AdminMadeKey, AdminNewKey,
     AdminRevoked, AdminSecret, AdminSession, AdminSessions, AdminWhose,
@@ -29,7 +30,7 @@ use crate::http::request;
 use crate::http::resource::api;
 use crate::state::AppState;
 
-type Answered = Result<HttpResponse, ApiError>;
+pub(super) type Answered = Result<HttpResponse, ApiError>;
 
 pub(crate) fn configure(config: &mut ServiceConfig) {
     config
@@ -53,12 +54,13 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         .service(api("/admin/keys", "GET, POST").route(get().to(list_keys)).route(post().to(rotate_key)))
         .service(api("/admin/keys/{kid}", "DELETE").route(delete().to(retire_key)))
         .service(api("/admin/audit", "GET").route(get().to(list_audit_events)));
+    admin_tenants::configure(config);
 }
 
 /// Admits only the operator. The right token is accepted whatever came from the same address before, so that
 /// guessing locks nobody else out. A wrong one counts as a failed authentication, and past the limit of those
 /// it is answered with 429.
-fn require_operator(req: &HttpRequest, state: &AppState) -> Result<(), ApiError> {
+pub(super) fn require_operator(req: &HttpRequest, state: &AppState) -> Result<(), ApiError> {
     let wanted = state.config.admin_token.as_ref().ok_or_else(ApiError::not_found)?;
     let header = req.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let presented = header
@@ -79,7 +81,7 @@ fn require_operator(req: &HttpRequest, state: &AppState) -> Result<(), ApiError>
     Err(ApiError::no_operator())
 }
 
-fn gone(what: &str) -> ApiError {
+pub(super) fn gone(what: &str) -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, &format!("there is no such {what}"))
 }
 
@@ -91,11 +93,11 @@ fn ok(body: &impl Serialize) -> HttpResponse {
     json_no_store(StatusCode::OK, body)
 }
 
-async fn body<T: DeserializeOwned>(req: &HttpRequest, payload: Payload) -> Result<T, ApiError> {
+pub(super) async fn body<T: DeserializeOwned>(req: &HttpRequest, payload: Payload) -> Result<T, ApiError> {
     Ok(read_json(req, payload).await?)
 }
 
-fn page(params: Params) -> Result<PageRequest, ApiError> {
+pub(super) fn page(params: Params) -> Result<PageRequest, ApiError> {
     list::page(params, "after")
 }
 

@@ -68,9 +68,9 @@ pub async fn list(
 ) -> Result<Page<TenantUser>, UserError> {
     let namespace = client.namespace.clone();
     let store = client.store(ctx);
-    let found = store
-        .read(move |scope| users::list_users(scope, Some(&namespace), &page).map_err(UserError::from));
-    found.await
+    store
+        .read(move |scope| users::list_users(scope, Some(&namespace), &page).map_err(UserError::from))
+        .await
 }
 
 /// Exports a user of the client's, with the connections that the client may use.
@@ -118,8 +118,8 @@ pub async fn delete(ctx: &Ctx, client: &TenantClient, user_id: &str) -> Result<(
         .of_client(&client.client.client_id)
         .with("tenant_id", client.tenant_id.as_str());
     let store = client.store(ctx);
-    let deleted = store
-        .write(move |scope| delete_user(scope, &user, &event, now).map_err(UserError::from));
+    let deleted =
+        store.write(move |scope| delete_user(scope, &user, &event, now).map_err(UserError::from));
     if !deleted.await? {
         return Err(UserError::NotFound);
     }
