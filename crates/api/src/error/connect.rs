@@ -19,12 +19,9 @@ impl From<ConnectSessionError> for ApiError {
             E::Internal(error) => Self::internal(&error),
             E::NotEntitled(_) | E::NoBackground => Self::new(StatusCode::FORBIDDEN, code, &text),
             E::NoConnection | E::NotFound => Self::new(StatusCode::NOT_FOUND, code, &text),
-            E::UserId
-            | E::Providers
-            | E::Offer { .. }
-            | E::ReturnUri
-            | E::NoReturnUri
-            | E::Value(_) => Self::new(StatusCode::BAD_REQUEST, code, &text),
+            E::UserId | E::Providers | E::Offer { .. } | E::ReturnUri | E::NoReturnUri | E::Value(_) => {
+                Self::new(StatusCode::BAD_REQUEST, code, &text)
+            }
         }
     }
 }

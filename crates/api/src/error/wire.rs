@@ -334,7 +334,8 @@ fn resources(book: &mut Book) {
         Offer { provider: "elsewhere".to_owned(), error: OfferError::NotOffered }, ReturnUri, NoReturnUri,
         Value("state must have 2048 bytes at most, and no control characters"), NoConnection, NotFound, Internal(inside()),
     });
-    let offer = |error: OfferError| json(ConnectSessionError::Offer { provider: "elsewhere".to_owned(), error });
+    let offer =
+        |error: OfferError| json(ConnectSessionError::Offer { provider: "elsewhere".to_owned(), error });
     every!(book, offer, OfferError {
         NotOffered, Unknown("x\"é".to_owned()), Missing("host".to_owned()),
         Value { name: "host".to_owned(), expected: "a host, such as example.com".to_owned() },

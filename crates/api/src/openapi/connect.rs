@@ -27,10 +27,13 @@ pub(super) fn paths() -> Vec<Path> {
             "/api/connections/confirm",
             vec![(
                 "post",
-                by_client("confirmConnection", "Confirms that it was the client's user who connected an account")
-                    .json("ConfirmRequest")
-                    .answer(200, "the connection, which can be used from now on", "ConfirmedConnection")
-                    .errors(&[404, 408, 413, 415]),
+                by_client(
+                    "confirmConnection",
+                    "Confirms that it was the client's user who connected an account",
+                )
+                .json("ConfirmRequest")
+                .answer(200, "the connection, which can be used from now on", "ConfirmedConnection")
+                .errors(&[404, 408, 413, 415]),
             )],
         ),
     ]

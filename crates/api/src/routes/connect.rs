@@ -8,15 +8,17 @@ use causeway_flow::connection::Returned;
 use causeway_flow::connection::begin;
 use causeway_flow::connection::complete::{self, CallbackAddress, Completed};
 use causeway_flow::operations::limits::{self, RateLimitedAction};
-use causeway_types::secret::{Connect, PlainToken};
 use causeway_types::RegistrationId;
+use causeway_types::secret::{Connect, PlainToken};
 
 use crate::error::PageError;
 use crate::http::cookie;
 use crate::http::form::Params;
 use crate::http::headers::{Forms, page, see_other};
 use crate::http::{own_form, request};
-use crate::pages::{ConnectDonePage, ConnectOffer, ConnectPage, client_host, client_name, host_of, identity_host};
+use crate::pages::{
+    ConnectDonePage, ConnectOffer, ConnectPage, client_host, client_name, host_of, identity_host,
+};
 use crate::state::AppState;
 
 /// Shows who asks for what. Nothing is used up: links are opened by scanners, too.

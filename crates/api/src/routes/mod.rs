@@ -66,9 +66,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         .service(api("/api/connect-sessions", "POST").route(post().to(connect_sessions::create)))
         .service(api("/api/connections/confirm", "POST").route(post().to(connect_sessions::confirm)))
         .service(
-            api("/api/tenants", "GET, POST")
-                .route(get().to(tenants::list))
-                .route(post().to(tenants::create)),
+            api("/api/tenants", "GET, POST").route(get().to(tenants::list)).route(post().to(tenants::create)),
         )
         .service(api("/api/users", "GET").route(get().to(users::list)))
         .service(api("/api/connections", "GET").route(get().to(connections::list)))

@@ -70,15 +70,16 @@ impl BeginError {
 /// [`BeginError::Gone`] and [`BeginError::Internal`].
 pub async fn view(ctx: &Ctx, token: &PlainToken<Connect>) -> Result<ConnectView, BeginError> {
     let (hash, now) = (token.hash(), ctx.now());
-    let found = ctx.store().find(move |c| {
-        connect_sessions::find_connect_session(c, &hash, now).map_err(Internal::from)
-    });
+    let found = ctx
+        .store()
+        .find(move |c| connect_sessions::find_connect_session(c, &hash, now).map_err(Internal::from));
     let session = found.await?.ok_or(BeginError::Gone)?;
     trace::correlate(session.correlation_id.as_ref());
     let client = lookup::find(ctx, &session.client_id).await?.ok_or(BeginError::Gone)?;
     // What the operator has withdrawn since is not offered any more.
     let offered = session.providers.iter().filter(|name| is_entitled(&client, name));
-    let offers: Vec<_> = offered.filter_map(|name| Some((name.clone(), offer(ctx, &session, name)?))).collect();
+    let offers: Vec<_> =
+        offered.filter_map(|name| Some((name.clone(), offer(ctx, &session, name)?))).collect();
     if offers.is_empty() {
         return Err(BeginError::Gone);
     }
@@ -247,9 +248,7 @@ pub(super) fn kind_of(session: &ConnectSession) -> SessionKind {
 }
 
 fn offer(ctx: &Ctx, session: &ConnectSession, provider: &str) -> Option<Offer> {
-    let asked = AskedOffer {
-        scopes: session.scopes.as_deref().unwrap_or_default(),
-        parameters: &session.parameters,
-    };
+    let asked =
+        AskedOffer { scopes: session.scopes.as_deref().unwrap_or_default(), parameters: &session.parameters };
     ctx.upstreams().named(provider).ok()?.offer(&asked).ok()
 }

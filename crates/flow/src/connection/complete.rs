@@ -296,7 +296,8 @@ impl Attempt<'_> {
     }
 
     fn returned(&self, returned: Returned) -> Completed {
-        let provider = self.ctx.providers().find(&self.begun.provider).map(|found| found.definition.title.clone());
+        let provider =
+            self.ctx.providers().find(&self.begun.provider).map(|found| found.definition.title.clone());
         Completed::Returned { returned, title: provider.unwrap_or_else(|| self.begun.provider.clone()) }
     }
 }

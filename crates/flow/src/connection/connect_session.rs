@@ -102,7 +102,9 @@ pub enum ConnectSessionError {
     #[error("return_uri must be one of the client's redirect URIs")]
     ReturnUri,
     /// The user has to come back to the client, which confirms them.
-    #[error("return_uri is missing: the client confirms there that it was its user who connected the account")]
+    #[error(
+        "return_uri is missing: the client confirms there that it was its user who connected the account"
+    )]
     NoReturnUri,
     /// A value is too long, or has characters that it cannot have.
     #[error("{0}")]

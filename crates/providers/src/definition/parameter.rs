@@ -200,8 +200,7 @@ mod tests {
             value,
         };
         let segment = parameter(ParameterValue::Segment(Pattern::parse("[a-z]+").unwrap()), None);
-        let under =
-            parameter(ParameterValue::HostUnder(HostSuffix::parse(".shop.example").unwrap()), None);
+        let under = parameter(ParameterValue::HostUnder(HostSuffix::parse(".shop.example").unwrap()), None);
         let host = parameter(ParameterValue::Host, Some("gitlab.com"));
         let url = parameter(ParameterValue::Url, None);
         for (parameter, entry, value) in [

@@ -433,8 +433,7 @@ pub(crate) fn take_pages(
                 .filter(dsl::deleted_at.is_null())
         };
         let (old, new) = (page(to), page(from));
-        let replaced =
-            (dsl::state.eq(ENDED), dsl::deleted_at.eq(Some(now.as_secs())), dsl::payload.eq(""));
+        let replaced = (dsl::state.eq(ENDED), dsl::deleted_at.eq(Some(now.as_secs())), dsl::payload.eq(""));
         diesel::update(old).set(replaced).execute(scope.connection())?;
         let taken = (
             dsl::session_id.eq(to.as_str()),

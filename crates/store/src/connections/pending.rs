@@ -114,8 +114,8 @@ pub fn keep_answer(
     until: Timestamp,
 ) -> Result<bool, StoreError> {
     let payload = ring.encrypt_column(PENDING_PAYLOAD, state.as_str(), answer.expose())?;
-    let kept = diesel::update(consumed!(state))
-        .set((dsl::payload.eq(payload), dsl::expires_at.eq(until.as_secs())));
+    let kept =
+        diesel::update(consumed!(state)).set((dsl::payload.eq(payload), dsl::expires_at.eq(until.as_secs())));
     Ok(fixed!(kept).execute(c)? == 1)
 }
 

@@ -5,9 +5,7 @@ use std::net::IpAddr;
 
 use causeway_domain::connection::Connection;
 use causeway_domain::session::SessionHead;
-use causeway_types::{
-    ClientId, CorrelationId, Did, TenantId, Timestamp, UpstreamSessionId, UserId,
-};
+use causeway_types::{ClientId, CorrelationId, Did, TenantId, Timestamp, UpstreamSessionId, UserId};
 use diesel::prelude::*;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};

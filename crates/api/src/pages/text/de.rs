@@ -148,7 +148,10 @@ pub(in crate::pages) static DE: Text = Text {
         verified: "bestätigt",
         provider: "Das Konto",
         provider_note: "Dort meldest du dich an. Diese Website bekommt dein Passwort nie zu sehen.",
-        only_yours: ("Mach nur weiter, wenn du das eben selbst in ", " begonnen hast. Hat dir jemand diesen Link geschickt, schließ die Seite: Sonst wird dein Konto mit seinem verbunden."),
+        only_yours: (
+            "Mach nur weiter, wenn du das eben selbst in ",
+            " begonnen hast. Hat dir jemand diesen Link geschickt, schließ die Seite: Sonst wird dein Konto mit seinem verbunden.",
+        ),
         again: "Das Konto ist schon verbunden und muss noch einmal verbunden werden. Melde dich mit demselben an.",
         background: "Die App kann das Konto auch benutzen, während du weg bist, bis du ihren Zugriff beendest.",
         scopes: ("Was bei ", " verlangt wird"),
@@ -484,9 +487,10 @@ const fn not_connected(why: NotConnected) -> ProblemWords {
             "Beende den Zugriff dieser App in den Einstellungen deines Kontos beim Anbieter und beginne dann in der App \
              noch einmal.",
         ),
-        NotConnected::Unavailable => {
-            ("Der Anbieter ist im Augenblick nicht erreichbar.", "Versuch es in ein paar Minuten noch einmal.")
-        }
+        NotConnected::Unavailable => (
+            "Der Anbieter ist im Augenblick nicht erreichbar.",
+            "Versuch es in ein paar Minuten noch einmal.",
+        ),
         NotConnected::Misconfigured => (
             "Dieser Server ist beim Anbieter nicht richtig eingerichtet.",
             "Es ist nicht dein Fehler. Sag dem Betreiber dieses Servers Bescheid und nenne ihm die Anfragenummer unten.",

@@ -140,7 +140,10 @@ pub(in crate::pages) static EN: Text = Text {
         verified: "verified",
         provider: "The account",
         provider_note: "You sign in there. This site never sees your password.",
-        only_yours: ("Continue only if you just asked for this in ", ". If somebody sent you this link, close the page: your account would be connected to theirs."),
+        only_yours: (
+            "Continue only if you just asked for this in ",
+            ". If somebody sent you this link, close the page: your account would be connected to theirs.",
+        ),
         again: "The account is connected already and has to be connected again. Sign in with the same one.",
         background: "The app can use the account while you are away, until you end its access.",
         scopes: ("What is asked for at ", ""),
@@ -449,7 +452,8 @@ const fn problem(problem: Problem) -> ProblemWords {
 }
 
 const fn not_connected(why: NotConnected) -> ProblemWords {
-    const AGAIN: &str = "Go back to the app that you came from. If you want to connect the account, start again there.";
+    const AGAIN: &str =
+        "Go back to the app that you came from. If you want to connect the account, start again there.";
     let (message, advice) = match why {
         NotConnected::Denied => ("You did not allow it.", AGAIN),
         NotConnected::ScopeMissing => (

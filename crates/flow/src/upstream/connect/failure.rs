@@ -147,7 +147,9 @@ pub enum ConnectFailure {
     #[error("the provider issued no refresh token, and the connection that exists has one")]
     NoRefreshToken,
     /// Our registration at the provider is missing or refused, or its definition does not fit.
-    #[error("this server is not set up correctly at the provider: its operator has to correct the registration")]
+    #[error(
+        "this server is not set up correctly at the provider: its operator has to correct the registration"
+    )]
     Misconfigured,
     /// The provider has to be asked in another way, once.
     #[error("the provider has to be asked once more")]
@@ -173,7 +175,9 @@ impl ConnectFailure {
             | Self::ForeignAccount
             | Self::LongDid
             | Self::Overtaken => ErrorCode::AccessDenied,
-            Self::Refused | Self::Malformed | Self::AskAgain(AskAgain::WithoutOffline) => ErrorCode::ServerError,
+            Self::Refused | Self::Malformed | Self::AskAgain(AskAgain::WithoutOffline) => {
+                ErrorCode::ServerError
+            }
             Self::ScopeMissing => ErrorCode::ScopeMissing,
             Self::AccountMismatch => ErrorCode::AccountMismatch,
             Self::NoRefreshToken | Self::AskAgain(AskAgain::ForceReauth) => ErrorCode::RefreshTokenMissing,

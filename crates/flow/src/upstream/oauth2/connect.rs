@@ -11,9 +11,7 @@ use causeway_providers::oauth::{
     missing_scopes, requested_scopes, verify_id_token,
 };
 use causeway_providers::relay::CallCredential;
-use causeway_providers::{
-    Accounts, CaptureSource, FieldValues, Identity, Kind, OauthClient,
-};
+use causeway_providers::{Accounts, CaptureSource, FieldValues, Identity, Kind, OauthClient};
 use causeway_types::{CodeVerifier, Rng, Secret, TenantId};
 use serde_json::{Map, Value};
 
@@ -186,7 +184,10 @@ impl Connected for OauthProvider {
         let fields = binding.field_values();
         let listing = self
             .client
-            .managed_accounts(client, &credential(client, &bound, &[("token", &tokens.access_token)], &fields))
+            .managed_accounts(
+                client,
+                &credential(client, &bound, &[("token", &tokens.access_token)], &fields),
+            )
             .await;
         if let Extent::Partial(error) = &listing.extent {
             tracing::warn!(%error, provider = self.name, "the managed accounts were not listed completely");
@@ -200,8 +201,7 @@ impl Connected for OauthProvider {
             Accounts::One => String::new(),
             Accounts::Many => account.subject.clone(),
         };
-        let own_issuer =
-            issuer.unwrap_or_else(|| binding.token_endpoint.origin().ascii_serialization());
+        let own_issuer = issuer.unwrap_or_else(|| binding.token_endpoint.origin().ascii_serialization());
         Ok(NewConnection {
             binding: Binding::Other(binding.to_stored(&self.name, &account.subject)?),
             account: NewAccount {
@@ -210,7 +210,10 @@ impl Connected for OauthProvider {
                 account_slot,
                 is_complete: listing.extent == Extent::Complete,
                 managed: managed(&kept.answer, listing, &credentials.scope),
-                metadata: captured.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect(),
+                metadata: captured
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.as_str().into()))
+                    .collect(),
             },
             credentials,
         })

@@ -136,7 +136,8 @@ fn captured(
     if binding.fields == before {
         return Ok(None);
     }
-    let (tenant_id, data) = (head.tenant_id.clone(), binding.to_stored(head.provider(), head.subject())?.data);
+    let (tenant_id, data) =
+        (head.tenant_id.clone(), binding.to_stored(head.provider(), head.subject())?.data);
     Ok(Some(BindingUpdate::new(move |c, id| {
         reconnect::set_binding(c, &tenant_id, id, &data)?;
         Ok(())

@@ -141,8 +141,7 @@ impl Registrations {
         if !is_next && registration.state != RegistrationState::Misconfigured {
             return Ok(());
         }
-        let (ring, id, now) =
-            (self.ring.ring(), registration.registration_id.clone(), self.clock.now());
+        let (ring, id, now) = (self.ring.ring(), registration.registration_id.clone(), self.clock.now());
         let store = self.store.in_tenant(tenant_id);
         store
             .write(move |scope| {
@@ -166,7 +165,9 @@ impl Registrations {
         let store = self.store.in_tenant(tenant_id);
         let (from, to) = (RegistrationState::Active, RegistrationState::Misconfigured);
         store
-            .write(move |scope| registrations::change_state(scope, &id, from, to, now).map_err(Internal::from))
+            .write(move |scope| {
+                registrations::change_state(scope, &id, from, to, now).map_err(Internal::from)
+            })
             .await
     }
 
@@ -249,7 +250,13 @@ impl Registrations {
             .write(move |scope| {
                 if let Some(before) = &before {
                     let superseded = RegistrationState::Superseded;
-                    registrations::change_state(scope, &before.registration_id, before.state, superseded, now)?;
+                    registrations::change_state(
+                        scope,
+                        &before.registration_id,
+                        before.state,
+                        superseded,
+                        now,
+                    )?;
                 }
                 registrations::insert_registration(scope, &ring, &row).map_err(Internal::from)
             })

@@ -79,8 +79,7 @@ impl OauthProvider {
             return Ok(false);
         }
         let live = self.registrations.list_connections_to_account(&self.name, subject).await?;
-        let is_ended =
-            |id: &UpstreamSessionId| own.is_some_and(|own| own.session_id == *id && !is_live(own));
+        let is_ended = |id: &UpstreamSessionId| own.is_some_and(|own| own.session_id == *id && !is_live(own));
         let is_of_grant = |other: &SessionHead| {
             OauthBinding::of(other).is_ok_and(|other| {
                 other.client_id == binding.client_id && other.token_endpoint == binding.token_endpoint
