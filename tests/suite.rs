@@ -13,6 +13,7 @@ mod conformance {
     mod client_assertion;
     mod client_credentials;
     mod client_documents;
+    mod connect;
     mod cors;
     pub(crate) mod device;
     mod dpop;
@@ -75,6 +76,7 @@ mod journeys {
     mod doctor;
     mod graphql;
     mod metrics;
+    mod oidc_provider;
     mod providers;
     mod relay;
     mod rolling_upgrade;

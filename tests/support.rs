@@ -1,5 +1,6 @@
 //! Shared setup of the tests.
 
+pub(crate) mod connecting;
 mod networks;
 mod upstreams;
 

@@ -14,6 +14,7 @@ mod document_server;
 mod dpop;
 mod hook;
 mod key_server;
+mod oidc;
 mod provider;
 mod realnet;
 mod upstream;
@@ -31,6 +32,7 @@ pub use document_server::{DocumentServer, Published};
 pub use dpop::DpopKey;
 pub use hook::{Hook, Told};
 pub use key_server::KeyServer;
+pub use oidc::OidcProvider;
 pub use provider::{
     Authentication, Bot, ExpiryShape, ManagedPage, ProviderCall, ProviderScript, Rotation, ScriptedProvider,
     TokenShape,

@@ -77,7 +77,7 @@ pub struct RealNet {
 
 /// Whether these tests were skipped on purpose; prints so.
 #[expect(clippy::print_stderr, reason = "a test that did not run must not look like one that passed")]
-fn left_out() -> bool {
+pub(crate) fn left_out() -> bool {
     let out = std::env::var_os("CAUSEWAY_TEST_NO_REALNET").is_some();
     if out {
         eprintln!("SKIPPED: the real AT Protocol network is left out");
@@ -89,13 +89,13 @@ fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/realnet")
 }
 
-fn node(script: &str) -> Command {
+pub(crate) fn node(script: &str) -> Command {
     let mut command = Command::new("node");
     command.arg(directory().join(script)).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
     command
 }
 
-async fn first_line(child: &mut Child) -> Result<(Value, Lines<BufReader<ChildStdout>>)> {
+pub(crate) async fn first_line(child: &mut Child) -> Result<(Value, Lines<BufReader<ChildStdout>>)> {
     let mut lines = BufReader::new(child.stdout.take().context("stdout")?).lines();
     let line = tokio::time::timeout(Duration::from_mins(2), lines.next_line()).await??;
     Ok((serde_json::from_str(&line.context("it ended at once")?)?, lines))

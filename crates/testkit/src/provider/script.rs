@@ -54,6 +54,8 @@ pub struct ProviderScript {
     pub revokes_grant: bool,
     /// Whether users deny.
     pub deny: bool,
+    /// The user who approves.
+    pub user: String,
     /// Further parameters of callbacks.
     pub callback: Vec<(&'static str, String)>,
     /// The parameter of callbacks with the code.
@@ -180,6 +182,7 @@ impl Default for ProviderScript {
             holds_answer: None,
             revokes_grant: false,
             deny: false,
+            user: "scripted-user".to_owned(),
             callback: Vec::new(),
             code_parameter: "code",
             pages: ManagedPage::in_four_shapes(),

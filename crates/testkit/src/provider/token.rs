@@ -20,7 +20,7 @@ use crate::upstream::{Fault, apply, hang_up, random};
 
 type Parameters = BTreeMap<String, String>;
 
-/// Approves at once, for the user `scripted-user`, unless the script denies.
+/// Approves at once, for the user of the script, unless it denies.
 pub(super) async fn authorize(state: Shared, query: Query<Parameters>) -> HttpResponse {
     let mut state = lock(&state);
     let request = query.into_inner();
@@ -149,7 +149,7 @@ impl State {
             return Err(self.script.dead_grant);
         }
         self.grants.push(Some(Grant {
-            user: "scripted-user".to_owned(),
+            user: self.script.user.clone(),
             scope: request.get("scope").cloned().unwrap_or_default(),
             nonce: request.get("nonce").cloned(),
         }));

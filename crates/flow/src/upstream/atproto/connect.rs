@@ -7,9 +7,7 @@
 //! Authentication"). If an account was named, it must be that one.
 
 use async_trait::async_trait;
-use causeway_atproto::{
-    AuthorizationServer, CodeExchange, Identity, PushRequest, ResolveError, TokenAnswer, UpstreamTokenError,
-};
+use causeway_atproto::{CodeExchange, Identity, PushRequest, ResolveError, TokenAnswer, UpstreamTokenError};
 use causeway_domain::session::{
     AtprotoBinding, AtprotoPending, Binding, HANDLE_SECONDS, OtherKind, Pending, UpstreamBinding,
 };
@@ -19,6 +17,7 @@ use causeway_types::{CodeVerifier, Did, Handle, Prompt, Scope, Secret, SignInInp
 
 use crate::error::Internal;
 use crate::upstream::atproto::adapter::{Atproto, credentials_of, give_back};
+use crate::upstream::atproto::answer::AtprotoAnswer;
 use crate::upstream::atproto::scope_fallback::{self, Outgoing, PushError};
 use crate::upstream::connect::failure::{ConnectFailure, SignInError};
 use crate::upstream::connect::required::Required;
@@ -134,15 +133,6 @@ impl Connected for Atproto {
         give_back(&self.client, server, &me, dpop, answer).await;
         Ok(())
     }
-}
-
-/// The answer of an authorization server to a code, and what it is given back with.
-#[derive(Debug)]
-pub struct AtprotoAnswer {
-    server: AuthorizationServer,
-    upstream: UpstreamBinding,
-    dpop: EcKey,
-    answer: TokenAnswer,
 }
 
 fn own(redeemed: &Redeemed) -> Result<&AtprotoAnswer, OtherKind> {

@@ -1,12 +1,13 @@
 //! Accounts at AT Protocol servers: sign-in, refresh, revocation and calls there, and our own identity as their client.
 
 pub(crate) mod adapter;
+pub(crate) mod answer;
 pub mod handles;
 pub mod metadata;
 pub mod metadata_check;
 pub(crate) mod profile;
 
 mod call;
-pub(crate) mod connect;
+mod connect;
 mod permission;
 mod scope_fallback;

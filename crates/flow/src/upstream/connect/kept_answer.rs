@@ -91,7 +91,7 @@ pub(crate) async fn give_back(ctx: &Ctx, provider: &str, kept: KeptAnswer, redee
 /// # Errors
 /// When the database does not answer.
 #[tracing::instrument(name = "flow.give_back_due", skip_all)]
-pub async fn give_back_due(ctx: &Ctx) -> Result<(), Internal> {
+pub(crate) async fn give_back_due(ctx: &Ctx) -> Result<(), Internal> {
     loop {
         let now = ctx.now();
         let due = ctx

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::error::Internal;
-use crate::upstream::atproto::connect::AtprotoAnswer;
+use crate::upstream::atproto::answer::AtprotoAnswer;
 use crate::upstream::connect::failure::{AskAgain, ConnectFailure, SignInError};
 use crate::upstream::connect::required::Required;
 use crate::upstream::traits::kept::NoAnswer;

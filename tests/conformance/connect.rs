@@ -1,0 +1,319 @@
+//! A user connects an account at a provider, for a client, in a browser.
+
+use anyhow::Result;
+use causeway_domain::session::SessionHead;
+use causeway_flow::upstream::keeper;
+use causeway_flow::upstream::session::SessionError;
+use causeway_store::connections::heads;
+use causeway_store::{StoreError, TenantScope};
+use causeway_testkit::{Agent, Fault, ManagedPage, TestApp};
+use causeway_types::{TenantId, UpstreamSessionId};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::support::connecting::{
+    ACCOUNT, Connecting, PROVIDER, ROTATING, approve, change, client, make, param, press,
+};
+use crate::support::{count, on_each_database};
+
+async fn head(app: &TestApp, id: &str) -> Result<SessionHead> {
+    let id = UpstreamSessionId::new(id);
+    let store = app.store().in_tenant(&TenantId::default_tenant());
+    let find = move |scope: &mut TenantScope<'_>| heads::find_connection(scope, &id);
+    Ok(store.read::<_, StoreError, _>(find).await?.unwrap().head)
+}
+
+fn error(back: &Url) -> String {
+    param(back, "error").unwrap_or_default()
+}
+
+on_each_database! {
+    /// The whole story: the page uses nothing up, one press leaves, the provider sends back, the client confirms, and then
+    /// the connection is there with its pages.
+    async fn a_user_connects_and_the_client_confirms(database) {
+        let scene = Connecting::set(database).await?;
+        let (id, url) = scene.open(json!({})).await?;
+        let page = scene.agent.get(&url).await?;
+        assert_eq!(page.status, 200, "{page:?}");
+        for shown in ["Test client", "Scripted", "127.0.0.1:49152", "<code>read</code>", "verified"] {
+            assert!(page.text.contains(shown), "{shown}: {}", page.text);
+        }
+        assert!(!page.text.contains("<script"), "{}", page.text);
+        assert!(page.header("content-security-policy").contains("frame-ancestors 'none'"));
+        assert_eq!(scene.outcome(&id).await?, ("open".to_owned(), "-".to_owned()));
+
+        let to_provider = Url::parse(&scene.leave(&scene.agent, &url).await?)?;
+        assert_eq!(param(&to_provider, "client_id").as_deref(), Some("scripted-client"));
+        assert_eq!(param(&to_provider, "scope").as_deref(), Some("read write"));
+        assert_eq!(param(&to_provider, "code_challenge_method").as_deref(), Some("S256"));
+        assert_eq!(param(&to_provider, "redirect_uri"), Some(scene.app.at("/connect/scripted/callback")));
+        assert_eq!(press(&scene.agent, &url, &[]).await.err().map(|_| ()), Some(()), "it is used up");
+
+        let callback = approve(to_provider.as_str()).await?;
+        let back = Url::parse(&scene.agent.get(&callback).await?.location()?)?;
+        assert!(back.as_str().starts_with(&scene.client.redirect_uri), "{back}");
+        assert_eq!((param(&back, "connect_session_id"), param(&back, "state").as_deref()), (Some(id.clone()), Some("their-state")));
+        assert_eq!(scene.outcome(&id).await?, ("finished".to_owned(), "connected".to_owned()));
+        let listed = scene.agent.send(scene.ask("GET", "/api/connections?user_id=17")).await?.json();
+        assert_eq!(listed["connections"], json!([]), "nobody sees it before it is confirmed");
+        let replay = scene.agent.get(&callback).await?;
+        assert!(replay.status == 400 && replay.text.contains("nonce_invalid_or_reused"), "{replay:?}");
+
+        for wrong in ["18", ""] {
+            assert_eq!(scene.confirm(&back, wrong).await?.status, 400, "{wrong}");
+        }
+        let confirmed = scene.confirm(&back, "17").await?;
+        assert_eq!(confirmed.status, 200, "{confirmed:?}");
+        let shown = confirmed.json();
+        assert_eq!(
+            [&shown["provider"], &shown["user_id"], &shown["session_kind"], &shown["state"], &shown["account_ref"]],
+            [PROVIDER, "17", "background", "active", "scripted-user"]
+        );
+        assert_eq!(scene.confirm(&back, "17").await?.refusal(), "400 invalid_grant", "once");
+
+        let connection = shown["connection_id"].as_str().unwrap();
+        let shown = scene.shown(connection).await?.json();
+        let pages = shown["managed_accounts"].as_array().unwrap();
+        assert_eq!(pages.len(), ManagedPage::in_four_shapes().len(), "{shown}");
+        let live = keeper::use_session(&scene.app.ctx, &head(&scene.app, connection).await?).await?;
+        assert!(scene.provider.takes(live.credentials.access.secret().expose()));
+        assert_eq!(count(&scene.app, "upstream_credential").await?, 6, "the user's, and one for each page");
+        Ok(())
+    }
+
+    /// A link that was sent to somebody else never attaches their account: only the browser that finished carries the
+    /// code, and it lives for 300 seconds. What nobody confirms is revoked and erased after 15 minutes.
+    async fn what_is_not_confirmed_is_given_back(database) {
+        let scene = Connecting::set(database).await?;
+        let (id, url) = scene.open(json!({})).await?;
+        let victim = Agent::default();
+        let back = scene.run(&victim, &url).await?;
+        assert_eq!(scene.outcome(&id).await?.1, "connected");
+        assert_eq!(scene.provider.live_grants(), 1);
+        scene.app.clock.advance(300);
+        assert_eq!(scene.confirm(&back, "17").await?.refusal(), "400 invalid_grant");
+        scene.upkeep().await?;
+        assert_eq!(scene.provider.live_grants(), 1);
+        scene.app.clock.advance(601);
+        scene.upkeep().await?;
+        assert_eq!(scene.provider.live_grants(), 0, "revoked");
+        let dump = scene.app.store().read(causeway_store::testing::dump_text).await?;
+        assert!(!scene.provider.secrets().iter().any(|secret| dump.contains(secret)));
+        Ok(())
+    }
+
+    /// Every way in which it does not work has its code, at the client and in the connect session.
+    async fn failures_have_codes(database) {
+        let scene = Connecting::with(database, |provider| {
+            format!("{}{ACCOUNT}", provider.definition(&format!("required_scopes = [\"write\"]\n{ROTATING}")))
+        })
+        .await?;
+        type Change = fn(&Connecting);
+        let cases: [(&str, Change); 6] = [
+            ("access_denied", |scene| scene.provider.script(|script| script.deny = true)),
+            ("scope_missing", |scene| {
+                scene.provider.script(|script| script.edits_tokens = Some(|answer| answer["scope"] = json!("read")));
+            }),
+            ("temporarily_unavailable", |scene| scene.provider.script(|script| script.token = Fault::Status(503))),
+            ("temporarily_unavailable", |scene| scene.provider.script(|script| script.api = Fault::Status(503))),
+            ("server_error", |scene| {
+                scene.provider.script(|script| script.refuses = Some((400, json!({"error": "invalid_grant"}))));
+            }),
+            ("provider_misconfigured", |scene| scene.provider.set_client_secrets(&["another"])),
+        ];
+        for (code, change) in cases {
+            scene.provider.script(|script| *script = Default::default());
+            let before = scene.provider.live_grants();
+            change(&scene);
+            let (id, url) = scene.open(json!({})).await?;
+            let back = scene.run(&Agent::default(), &url).await?;
+            assert_eq!((error(&back).as_str(), param(&back, "connect_code")), (code, None), "{back}");
+            assert_eq!(scene.outcome(&id).await?, ("finished".to_owned(), code.to_owned()));
+            scene.provider.script(|script| *script = Default::default());
+            scene.app.clock.advance(1000);
+            scene.upkeep().await?;
+            assert_eq!(scene.provider.live_grants(), before, "{code}: tokens are given back");
+        }
+        assert_eq!(count(&scene.app, "upstream_credential").await?, 0);
+        Ok(())
+    }
+
+    /// The state is for 900 seconds, for one browser and for one callback.
+    async fn the_state_is_the_browsers_and_works_once(database) {
+        let scene = Connecting::set(database).await?;
+        let leave = async |agent: &Agent| -> Result<String> {
+            let (_, url) = scene.open(json!({})).await?;
+            approve(&scene.leave(agent, &url).await?).await
+        };
+        let (agent, stranger) = (Agent::default(), Agent::default());
+        let callback = leave(&agent).await?;
+        let other = stranger.get(&callback).await?;
+        assert!(other.status == 400 && other.text.contains("nonce_invalid_or_reused"), "{other:?}");
+        // A browser that is known, and is not the one.
+        stranger.get(&scene.open(json!({})).await?.1).await?;
+        let other = stranger.get(&callback).await?;
+        assert!(other.status == 400 && other.text.contains("nonce_invalid_or_reused"), "{other:?}");
+        let forged = agent.get(&callback.replace("cw_st_", "cw_st_x")).await?;
+        assert_eq!(forged.status, 400);
+        scene.app.clock.advance(899);
+        let (first, second) = tokio::join!(agent.get(&callback), agent.get(&callback));
+        let statuses = [first?.status, second?.status];
+        assert!(statuses == [303, 400] || statuses == [400, 303], "{statuses:?}");
+
+        let callback = leave(&agent).await?;
+        scene.app.clock.advance(901);
+        assert_eq!(agent.get(&callback).await?.status, 400);
+        Ok(())
+    }
+
+    /// What is pending is committed before the browser leaves, so that another server can complete it; if it cannot be
+    /// committed, nobody leaves, and the link still works afterwards.
+    async fn the_state_is_committed_before_the_redirect(database) {
+        let scene = Connecting::set(database).await?;
+        let (_, url) = scene.open(json!({})).await?;
+        let page = scene.agent.get(&url).await?;
+        let token = crate::support::hidden(&page, "form_token");
+        let form = [("provider", PROVIDER), ("form_token", &*token)];
+        let refuse = |refused| scene.app.store().write(move |c| causeway_store::testing::refuse_pending(c, refused));
+        refuse(true).await?;
+        let failed = scene.agent.post(&url, &form).await?;
+        assert!(failed.status >= 500 && failed.location().is_err(), "{failed:?}");
+        refuse(false).await?;
+        let to_provider = scene.agent.post(&url, &form).await?.location()?;
+
+        let beside = scene.beside(database).await?;
+        let callback = Url::parse(&approve(&to_provider).await?)?;
+        let there = beside.at(&format!("{}?{}", callback.path(), callback.query().unwrap_or_default()));
+        let back = scene.agent.get(&there).await?.location()?;
+        assert!(back.contains("connect_code="), "{back}");
+        Ok(())
+    }
+
+    /// Connecting again keeps the connection's identifier and takes its next iteration; another account is refused, and
+    /// the old one stays.
+    async fn connected_again(database) {
+        let scene = Connecting::set(database).await?;
+        let id = scene.connect().await?;
+        let again = json!({"connection_id": id});
+        scene.provider.script(|script| script.user = "somebody-else".to_owned());
+        let (session, url) = scene.open(again.clone()).await?;
+        let back = scene.run(&Agent::default(), &url).await?;
+        assert_eq!((error(&back).as_str(), scene.outcome(&session).await?.1.as_str()), ("account_mismatch", "account_mismatch"));
+        assert_eq!(head(&scene.app, &id).await?.iteration, 1);
+
+        scene.provider.script(|script| script.user = "scripted-user".to_owned());
+        let (_, url) = scene.open(again).await?;
+        let back = scene.run(&Agent::default(), &url).await?;
+        assert_eq!(head(&scene.app, &id).await?.iteration, 1, "not before it is confirmed");
+        let confirmed = scene.confirm(&back, "17").await?;
+        assert_eq!(confirmed.json()["connection_id"], id.as_str(), "{confirmed:?}");
+        let live = keeper::use_session(&scene.app.ctx, &head(&scene.app, &id).await?).await?;
+        assert_eq!(live.head.iteration, 2);
+        assert!(scene.provider.takes(live.credentials.access.secret().expose()));
+
+        // Without naming it, a new connection takes its place.
+        let new = scene.connect().await?;
+        assert_ne!(new, id);
+        assert_eq!(scene.shown(&id).await?.json()["state"], "ended");
+        let listed = scene.agent.send(scene.ask("GET", "/api/connections?user_id=17")).await?.json();
+        assert_eq!(listed["connections"].as_array().map(Vec::len), Some(1), "{listed}");
+        let stranger = scene.make(json!({"connection_id": new, "user_id": "18"})).await?;
+        assert_eq!(stranger.refusal(), "404 not_found");
+        Ok(())
+    }
+
+    /// Where a revocation ends everything that a user granted, the end of one connection leaves that of another tenant
+    /// alive, and the end of the last one revokes.
+    async fn a_grant_is_revoked_with_its_last_connection(database) {
+        let mut scene = Connecting::set(database).await?;
+        scene.provider.script(|script| script.revokes_grant = true);
+        let first = scene.connect().await?;
+        scene.enter("globex").await?;
+        let second = scene.connect().await?;
+        assert_eq!(scene.provider.live_grants(), 2);
+        assert_eq!(scene.shown(&first).await?.refusal(), "404 not_found", "that is another tenant's");
+        let path = |id: &str| format!("/api/connections/{id}");
+        assert_eq!(scene.agent.send(scene.ask("DELETE", &path(&second))).await?.status, 204);
+        scene.app.ctx.settle().await;
+        assert_eq!(scene.provider.live_grants(), 2, "the other one lives of it");
+        keeper::use_session(&scene.app.ctx, &head(&scene.app, &first).await?).await?;
+        scene.tenant = None;
+        assert_eq!(scene.agent.send(scene.ask("DELETE", &path(&first))).await?.status, 204);
+        scene.app.ctx.settle().await;
+        assert_eq!(scene.provider.live_grants(), 0);
+        Ok(())
+    }
+
+    /// A secret that the provider does not take makes the registration misconfigured, pauses its refreshes and ends
+    /// nothing; the right one serves at once.
+    async fn a_wrong_secret_ends_nothing(database) {
+        let scene = Connecting::set(database).await?;
+        let id = scene.connect().await?;
+        scene.provider.set_client_secrets(&["another"]);
+        scene.app.clock.advance(4000);
+        let used = keeper::use_session(&scene.app.ctx, &head(&scene.app, &id).await?).await;
+        assert!(matches!(used, Err(SessionError::Unavailable { .. })), "{used:?}");
+        let asked = scene.provider.requests().len();
+        scene.app.clock.advance(200);
+        let used = keeper::use_session(&scene.app.ctx, &head(&scene.app, &id).await?).await;
+        assert!(matches!(used, Err(SessionError::Unavailable { .. })), "{used:?}");
+        assert_eq!(scene.provider.requests().len(), asked, "refreshes pause");
+        assert_eq!(scene.shown(&id).await?.json()["state"], "active");
+        scene.provider.set_client_secrets(&[causeway_testkit::ScriptedProvider::CLIENT_SECRET]);
+        scene.app.clock.advance(600);
+        let live = keeper::use_session(&scene.app.ctx, &head(&scene.app, &id).await?).await?;
+        assert_eq!(live.head.iteration, 2);
+        Ok(())
+    }
+
+    /// An authorization without a refresh token does not take the place of a connection that has one: the user is asked
+    /// once more, and then it fails.
+    async fn a_refreshable_connection_is_not_replaced_by_one_that_is_not(database) {
+        let scene = Connecting::set(database).await?;
+        let id = scene.connect().await?;
+        scene.provider.script(|script| {
+            script.edits_tokens = Some(|answer| drop(answer.as_object_mut().map(|it| it.remove("refresh_token"))));
+        });
+        let (session, url) = scene.open(json!({})).await?;
+        let agent = Agent::default();
+        let callback = approve(&scene.leave(&agent, &url).await?).await?;
+        let again = agent.get(&callback).await?.location()?;
+        assert!(again.starts_with(&scene.provider.origin), "asked once more: {again}");
+        let back = Url::parse(&agent.get(&approve(&again).await?).await?.location()?)?;
+        assert_eq!((error(&back).as_str(), scene.outcome(&session).await?.1.as_str()), ("refresh_token_missing", "refresh_token_missing"));
+        scene.app.clock.advance(4000);
+        scene.provider.script(|script| script.edits_tokens = None);
+        assert_eq!(keeper::use_session(&scene.app.ctx, &head(&scene.app, &id).await?).await?.head.iteration, 2);
+        Ok(())
+    }
+
+    /// What a client may ask for, and what not.
+    async fn connect_sessions_are_checked(database) {
+        let scene = Connecting::set(database).await?;
+        for (more, refusal) in [
+            (json!({"user_id": ""}), "400 invalid_request"),
+            (json!({"providers": []}), "400 invalid_request"),
+            (json!({"providers": ["github"]}), "403 unauthorized_client"),
+            (json!({"providers": ["nobody"]}), "403 unauthorized_client"),
+            (json!({"session_kind": "forever"}), "400 invalid_request"),
+            (json!({"return_uri": "https://evil.example/"}), "400 invalid_request"),
+            (json!({"return_uri": Value::Null}), "400 invalid_request"),
+            (json!({"parameters": {"host": "x"}}), "400 invalid_request"),
+            (json!({"scopes": ["a b"]}), "400 invalid_request"),
+            (json!({"connection_id": "us_nothing"}), "404 not_found"),
+            (json!({"unknown": 1}), "400 invalid_request"),
+        ] {
+            assert_eq!(scene.make(more.clone()).await?.refusal(), refusal, "{more}");
+        }
+        let public = scene.app.client(&scene.agent).await?;
+        assert_eq!(make(&scene.app, &public, json!({})).await?.status, 401);
+        let other = client(&scene.app, &scene.agent).await?;
+        change(&scene.app, &other, |client| client.entitlements.background_access = false).await?;
+        let (id, _) = scene.open(json!({})).await?;
+        let request = crate::support::connecting::ask(&scene.app, &other, "GET", &format!("/api/connect-sessions/{id}"));
+        assert_eq!(scene.agent.send(request).await?.refusal(), "404 not_found");
+        assert_eq!(make(&scene.app, &other, json!({})).await?.refusal(), "403 unauthorized_client");
+        assert_eq!(make(&scene.app, &other, json!({"session_kind": "device"})).await?.status, 201);
+        Ok(())
+    }
+}
