@@ -13,6 +13,7 @@ mod conformance {
     mod client_assertion;
     mod client_credentials;
     mod client_documents;
+    mod connection_relay;
     mod cors;
     pub(crate) mod device;
     mod dpop;

@@ -1,5 +1,6 @@
 //! Shared setup of the tests.
 
+mod connections;
 mod networks;
 mod upstreams;
 
@@ -269,6 +270,7 @@ macro_rules! on_each_database {
         }
     )+};
 }
+pub(crate) use connections::Relay;
 pub(crate) use networks::on_each_network;
 pub(crate) use on_each_database;
 pub(crate) use upstreams::{UpstreamKind, on_each_upstream};
