@@ -14,6 +14,7 @@ mod conformance {
     mod client_credentials;
     mod client_documents;
     mod connect;
+    mod connection_relay;
     mod cors;
     pub(crate) mod device;
     mod dpop;

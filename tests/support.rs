@@ -1,6 +1,7 @@
 //! Shared setup of the tests.
 
 pub(crate) mod connecting;
+mod connections;
 mod networks;
 mod upstreams;
 
@@ -270,6 +271,7 @@ macro_rules! on_each_database {
         }
     )+};
 }
+pub(crate) use connections::Relay;
 pub(crate) use networks::on_each_network;
 pub(crate) use on_each_database;
 pub(crate) use upstreams::{UpstreamKind, on_each_upstream};
