@@ -73,6 +73,7 @@ mod journeys {
     mod confidential;
     mod correlation;
     mod database;
+    mod demo_provider;
     mod device;
     mod doctor;
     mod graphql;
