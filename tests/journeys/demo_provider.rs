@@ -21,7 +21,7 @@ const ADDRESS: &str = "http://127.0.0.1:8099";
 /// Starts the provider on a free port: the process, and its origin.
 async fn demo_upstream(directory: &std::path::Path) -> Result<(Child, String)> {
     let mut process = Causeway::command(directory)?
-        .args(["demo-upstream", "--listen=127.0.0.1:0"])
+        .args(["demo-upstream", "127.0.0.1:0"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true)

@@ -91,8 +91,8 @@ pub(crate) enum Command {
     /// Run a provider on this machine with one user, to try connections to the provider demo without an account anywhere
     DemoUpstream {
         /// The address to bind, on this machine; the definition demo is for the default
-        #[arg(long, default_value = crate::demo_upstream::ADDRESS, value_name = "ADDRESS")]
-        listen: std::net::SocketAddr,
+        #[arg(default_value = crate::demo_upstream::ADDRESS)]
+        address: std::net::SocketAddr,
     },
     /// Print the OpenAPI document that is served at /openapi.json
     Openapi,

@@ -79,7 +79,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Connections { command } => compose::block_on(commands::connections::run(&config, command)),
         Command::Providers { command } => commands::providers::run(&config, command),
         Command::Doctor => compose::block_on(commands::doctor::run(&config)),
-        Command::DemoUpstream { listen } => compose::block_on(demo_upstream::run(listen)),
+        Command::DemoUpstream { address } => compose::block_on(demo_upstream::run(address)),
         Command::Openapi => {
             let issuer = config.external_url.as_ref().map_or("http://127.0.0.1:8080", |url| url.as_str());
             say!("{:#}", causeway_api::openapi::document(issuer));

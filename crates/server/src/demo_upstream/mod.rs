@@ -38,12 +38,12 @@ impl Demo {
 }
 
 /// Serves the provider until the process ends.
-pub(crate) async fn run(listen: SocketAddr) -> anyhow::Result<()> {
+pub(crate) async fn run(address: SocketAddr) -> anyhow::Result<()> {
     ensure!(
-        listen.ip().is_loopback(),
+        address.ip().is_loopback(),
         "the demo provider is for this machine only: listen on a loopback address"
     );
-    let listener = TcpListener::bind(listen).with_context(|| format!("listening on {listen}"))?;
+    let listener = TcpListener::bind(address).with_context(|| format!("listening on {address}"))?;
     let origin = format!("http://{}", listener.local_addr()?);
     let demo = Data::new(Demo { origin: origin.clone(), grants: Mutex::default() });
     let server = HttpServer::new(move || {
