@@ -42,6 +42,7 @@ mod conformance {
     mod reuse;
     mod revocation;
     mod scopes;
+    mod tenants;
     mod token;
     mod upstream_keys;
     mod wire;

@@ -1,6 +1,7 @@
 //! Shared setup of the tests.
 
 mod networks;
+mod tenants;
 mod upstreams;
 
 use std::path::Path;

@@ -112,10 +112,13 @@ impl Config {
     /// The first setting that is refused, or a variable named like one that is none.
     pub fn load(settings: Settings) -> Result<Self, ConfigError> {
         variables::check(std::env::vars_os())?;
-        let texts = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
-        Self::merge(settings, &|name| std::env::var_os(name), texts.filter(|(name, _)| is_variable(name)).collect())
+        let texts = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self::merge(
+            settings,
+            &|name| std::env::var_os(name),
+            texts.filter(|(name, _)| is_variable(name)).collect(),
+        )
     }
 
     /// As [`Config::load`], with another source of environment variables, which has none of providers.

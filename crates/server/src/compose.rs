@@ -361,7 +361,8 @@ fn registration_of(
         refuse(format!("there is no provider {name}"), "`causeway providers list` lists them")
     })?;
     if RegistrationIssuer::of(definition).is_none() {
-        let problem = format!("{name} is of the kind {}, where nothing is registered", definition.kind.name());
+        let problem =
+            format!("{name} is of the kind {}, where nothing is registered", definition.kind.name());
         return Err(refuse(problem, "remove the setting"));
     }
     let client_secret = match &provider.client_secret {

@@ -7,9 +7,7 @@ use causeway_flow::connection::list::listed_state;
 use causeway_flow::connection::tenants::NewTenant;
 use causeway_flow::operations::tenant_admin as tenants;
 use causeway_store::connections::heads::ConnectionFilter;
-use causeway_types::{
-    ClientId, ErrorCode, TenantId, TenantUser, UpstreamSessionId, UserId, UserNamespace,
-};
+use causeway_types::{ClientId, ErrorCode, TenantId, TenantUser, UpstreamSessionId, UserId, UserNamespace};
 
 use super::admin::{Answered, body, gone, page, require_operator};
 use crate::bodies::connection::{ConnectionDetail, ConnectionSummary, Connections, ShareWith};

@@ -63,9 +63,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         )
         .service(api("/api/events", "GET, POST").route(get().to(events::get)).route(post().to(events::post)))
         .service(
-            api("/api/tenants", "GET, POST")
-                .route(get().to(tenants::list))
-                .route(post().to(tenants::create)),
+            api("/api/tenants", "GET, POST").route(get().to(tenants::list)).route(post().to(tenants::create)),
         )
         .service(api("/api/users", "GET").route(get().to(users::list)))
         .service(api("/api/connections", "GET").route(get().to(connections::list)))

@@ -72,7 +72,12 @@ mod tests {
 
     #[test]
     fn what_others_set_is_let_be() {
-        for name in known().chain(["CAUSEWAY_PROVIDER_MY_CRM_CLIENT_SECRET_FILE", "CAUSEWAYX", "OTHER_CAUSEWAY_LISTEN", "causeway_listen"]) {
+        for name in known().chain([
+            "CAUSEWAY_PROVIDER_MY_CRM_CLIENT_SECRET_FILE",
+            "CAUSEWAYX",
+            "OTHER_CAUSEWAY_LISTEN",
+            "causeway_listen",
+        ]) {
             assert_eq!(refusal(name, "x"), None, "{name}");
         }
         for (name, value) in [

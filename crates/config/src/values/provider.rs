@@ -195,14 +195,14 @@ mod tests {
 
     #[test]
     fn the_environment_is_over_the_file() {
-        let file = "[my-crm]\nclient-id = \"of-file\"\nclient-secret-file = \"/dev/null\"\n[x]\nclient_id = \"x\"";
+        let file =
+            "[my-crm]\nclient-id = \"of-file\"\nclient-secret-file = \"/dev/null\"\n[x]\nclient_id = \"x\"";
         let found = environment(&[("CAUSEWAY_PROVIDER_MY_CRM_CLIENT_ID", "of-environment")], file).unwrap();
-        let shown: Vec<_> = found.iter().map(|it| (&*it.name, &*it.client_id, it.client_secret.is_some())).collect();
+        let shown: Vec<_> =
+            found.iter().map(|it| (&*it.name, &*it.client_id, it.client_secret.is_some())).collect();
         assert_eq!(shown, [("my-crm", "of-environment", true), ("x", "x", false)]);
-        let secret = [
-            ("CAUSEWAY_PROVIDER_MY_CRM_CLIENT_SECRET", "shh"),
-            ("CAUSEWAY_PROVIDER_X_CLIENT_SECRET", ""),
-        ];
+        let secret =
+            [("CAUSEWAY_PROVIDER_MY_CRM_CLIENT_SECRET", "shh"), ("CAUSEWAY_PROVIDER_X_CLIENT_SECRET", "")];
         let found = environment(&secret, file).unwrap();
         assert_eq!(found[0].client_secret, Some(ProviderSecret::Inline(InlineSecret::new("shh".to_owned()))));
         assert_eq!((found[0].client_id.as_str(), &found[1].client_secret), ("of-file", &None));
@@ -218,9 +218,17 @@ mod tests {
         ];
         for (variables, file, named) in [
             (&twice[..], "", "CAUSEWAY_PROVIDER_X_CLIENT_SECRET: given together"),
-            (&[("CAUSEWAY_PROVIDER_X_CLIENT_SECRET", "shh")], "", "CAUSEWAY_PROVIDER_X_CLIENT_ID: has no value"),
+            (
+                &[("CAUSEWAY_PROVIDER_X_CLIENT_SECRET", "shh")],
+                "",
+                "CAUSEWAY_PROVIDER_X_CLIENT_ID: has no value",
+            ),
             (&[], "[x]\nclient-id = \" \"", "providers.x.client-id (causeway.toml): is not an identifier"),
-            (&[], "[x]\nclient-id = \"x\"\nclient-secret-file = \"/nowhere\"", "providers.x.client-secret-file"),
+            (
+                &[],
+                "[x]\nclient-id = \"x\"\nclient-secret-file = \"/nowhere\"",
+                "providers.x.client-secret-file",
+            ),
         ] {
             let refused = environment(variables, file).unwrap_err();
             assert!(refused.starts_with(named) && !refused.contains("shh"), "{refused}");

@@ -100,7 +100,13 @@ mod tests {
             let namespace = UserNamespace::parse(namespace).unwrap();
             Erasure::User(TenantUser { namespace, user_id: UserId::parse(user_id).unwrap() })
         };
-        for erasure in [Erasure::Tenant, user("c", "17"), user("a.b", "1.c"), user("\u{e9}", "x"), user("did", "did:web:a")] {
+        for erasure in [
+            Erasure::Tenant,
+            user("c", "17"),
+            user("a.b", "1.c"),
+            user("\u{e9}", "x"),
+            user("did", "did:web:a"),
+        ] {
             assert_eq!(Erasure::parse(&erasure.row_id()), Some(erasure.clone()), "{erasure:?}");
         }
         assert_ne!(user("a", "bc").row_id(), user("ab", "c").row_id());

@@ -21,7 +21,9 @@ const MAX_NAME: usize = 200;
 #[derive(Debug, thiserror::Error)]
 pub enum ManageError {
     /// The client is not entitled to it.
-    #[error("this client may not manage tenants: ask the operator of this server for the entitlement manage_tenants")]
+    #[error(
+        "this client may not manage tenants: ask the operator of this server for the entitlement manage_tenants"
+    )]
     NotEntitled,
     /// Not a name.
     #[error("name must be 1 to {MAX_NAME} characters, none of which is a control character")]

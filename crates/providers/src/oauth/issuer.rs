@@ -105,13 +105,21 @@ mod tests {
     fn metadata_leads_to_the_same_registration() {
         let catalog = Catalog::load(None).unwrap();
         for (name, metadata, expected) in [
-            ("microsoft", "https://login.microsoftonline.com/{tenantid}/v2.0", "https://login.microsoftonline.com"),
+            (
+                "microsoft",
+                "https://login.microsoftonline.com/{tenantid}/v2.0",
+                "https://login.microsoftonline.com",
+            ),
             ("google", "https://accounts.google.com", "https://accounts.google.com"),
             ("gitlab", "https://gitlab.acme.example", "https://gitlab.acme.example"),
             ("oidc", "https://id.example/realms/a", "https://id.example/realms/a"),
         ] {
             let definition = &catalog.find(name).unwrap().definition;
-            assert_eq!(RegistrationIssuer::of(definition).unwrap().of_authorization(metadata), expected, "{name}");
+            assert_eq!(
+                RegistrationIssuer::of(definition).unwrap().of_authorization(metadata),
+                expected,
+                "{name}"
+            );
         }
     }
 }

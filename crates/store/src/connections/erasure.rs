@@ -9,9 +9,7 @@ use super::{heads, identities, managed_accounts, registrations, users};
 use crate::engine::column::Column;
 use crate::engine::error::StoreError;
 use crate::engine::tenancy::TenantScope;
-use crate::schema::{
-    connect_session, provider_registration, social_identity, tenant_user, upstream_session,
-};
+use crate::schema::{connect_session, provider_registration, social_identity, tenant_user, upstream_session};
 
 /// The result of a step of an erasure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -157,7 +157,13 @@ impl Registrations {
             .write(move |scope| {
                 if let Some(before) = &before {
                     let superseded = RegistrationState::Superseded;
-                    registrations::change_state(scope, &before.registration_id, before.state, superseded, now)?;
+                    registrations::change_state(
+                        scope,
+                        &before.registration_id,
+                        before.state,
+                        superseded,
+                        now,
+                    )?;
                 }
                 registrations::insert_registration(scope, &ring, &row).map_err(Internal::from)
             })
@@ -208,3 +214,6 @@ pub(crate) fn registered(registration: &Registration) -> RegisteredClient<'_> {
         credential,
     }
 }
+
+#[cfg(test)]
+mod tests;
