@@ -3,8 +3,8 @@
 use anyhow::Result;
 use causeway_domain::Clock as _;
 use causeway_domain::connection::Erasure;
-use causeway_store::connections::{tenants, work_queue};
-use causeway_store::{Page, StoreError};
+use causeway_store::connections::{tenants, users, work_queue};
+use causeway_store::{Page, PageRequest, StoreError};
 use causeway_testkit::{DpopKey, OauthClient, TestApp};
 use causeway_types::{SessionState, TenantId};
 use serde_json::{Value, json};
@@ -263,10 +263,9 @@ on_each_database! {
         let beside = scene.beside(database).await?;
         causeway_flow::operations::sweep::sweep_all(&beside.ctx).await?;
         beside.ctx.settle().await;
-        let tenant = TenantId::new(&*acme);
-        let left = beside.store().in_tenant(&tenant).read::<Page<_>, StoreError, _>(|scope| {
-            let page = causeway_store::PageRequest::first(9);
-            causeway_store::connections::users::list_users(scope, None, &page)
+        let store = beside.store().in_tenant(&TenantId::new(&*acme));
+        let left = store.read::<Page<_>, StoreError, _>(|scope| {
+            users::list_users(scope, None, &PageRequest::first(9))
         });
         assert_eq!(left.await?.items.len(), 0);
         causeway_flow::upstream::revocation::revoke_due(&beside.ctx).await?;
