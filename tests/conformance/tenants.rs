@@ -31,7 +31,7 @@ on_each_database! {
         let scene = Scene::set(database).await?;
         let url = scene.app.at("/api/connections");
         let client = scene.backend(|_| ()).await?;
-        assert_eq!(scene.ask(&client, None, "GET", "/api/connections", None).await?.status, 200);
+        assert_eq!(scene.ask_as(&client, None, "GET", "/api/connections", None).await?.status, 200);
         let token = own_token(&scene, &client, &[]).await?;
         assert_eq!(scene.agent.get_with(&url, &token).await?.status, 200);
 
@@ -42,9 +42,9 @@ on_each_database! {
         assert_eq!(user.refusal(), "403 insufficient_scope");
         assert!(user.text.contains("client_credentials"), "it says what to use: {user:?}");
         let public = OauthClient { client_secret: Some(String::new()), ..scene.client.clone() };
-        assert_eq!(scene.ask(&public, None, "GET", "/api/connections", None).await?.refusal(), "401 invalid_client");
+        assert_eq!(scene.ask_as(&public, None, "GET", "/api/connections", None).await?.refusal(), "401 invalid_client");
         let wrong = OauthClient { client_secret: Some("cw_cs_wrong".to_owned()), ..client.clone() };
-        assert_eq!(scene.ask(&wrong, None, "GET", "/api/connections", None).await?.refusal(), "401 invalid_client");
+        assert_eq!(scene.ask_as(&wrong, None, "GET", "/api/connections", None).await?.refusal(), "401 invalid_client");
 
         // A token that is bound to a key needs the proof, each one once.
         let (key, now) = (DpopKey::new(), scene.app.clock.now());
@@ -65,7 +65,7 @@ on_each_database! {
             (&client, Some("nowhere"), "404 not_found"),
             (&client, Some("default"), ""),
         ] {
-            let answer = scene.ask(client, tenant, "GET", "/api/connections", None).await?;
+            let answer = scene.ask_as(client, tenant, "GET", "/api/connections", None).await?;
             let refused = if answer.status == 200 { String::new() } else { answer.refusal() };
             assert_eq!(refused, expected, "{tenant:?}");
         }
@@ -76,18 +76,18 @@ on_each_database! {
     async fn a_platform_client(database) {
         let scene = Scene::set(database).await?;
         let (platform, acme) = scene.platform().await?;
-        let made = scene.ask(&platform, None, "POST", "/api/tenants", Some(json!({ "name": "Globex" }))).await?;
+        let made = scene.ask_as(&platform, None, "POST", "/api/tenants", Some(json!({ "name": "Globex" }))).await?;
         assert_eq!((made.status, &made.json()["name"]), (201, &json!("Globex")));
         let globex = made.json()["tenant_id"].as_str().expect("a tenant").to_owned();
         let other = scene.backend(|client| client.entitlements.manage_tenants = true).await?;
-        let listed = scene.ask(&platform, None, "GET", "/api/tenants?limit=2", None).await?.json();
+        let listed = scene.ask_as(&platform, None, "GET", "/api/tenants?limit=2", None).await?.json();
         assert_eq!(listed["tenants"].as_array().unwrap().len(), 2);
         let next = format!("/api/tenants?cursor={}", listed["next"].as_str().unwrap());
-        assert_eq!(scene.ask(&platform, None, "GET", &next, None).await?.json()["tenants"].as_array().unwrap().len(), 1);
+        assert_eq!(scene.ask_as(&platform, None, "GET", &next, None).await?.json()["tenants"].as_array().unwrap().len(), 1);
         let path = format!("/api/tenants/{acme}");
-        assert_eq!(scene.ask(&platform, None, "GET", &path, None).await?.json()["name"], "Acme");
+        assert_eq!(scene.ask_as(&platform, None, "GET", &path, None).await?.json()["name"], "Acme");
         for method in ["GET", "DELETE"] {
-            assert_eq!(scene.ask(&other, None, method, &path, None).await?.refusal(), "404 not_found");
+            assert_eq!(scene.ask_as(&other, None, method, &path, None).await?.refusal(), "404 not_found");
         }
         let plain = scene.backend(|_| ()).await?;
         for (method, path, body) in [
@@ -96,26 +96,26 @@ on_each_database! {
             ("GET", "/api/tenants/default", None),
             ("DELETE", "/api/tenants/default", None),
         ] {
-            let refused = scene.ask(&plain, None, method, path, body).await?;
+            let refused = scene.ask_as(&plain, None, method, path, body).await?;
             assert_eq!(refused.refusal(), "403 unauthorized_client", "{method} {path}");
         }
-        let own = scene.ask(&platform, None, "DELETE", "/api/tenants/default", None).await?;
+        let own = scene.ask_as(&platform, None, "DELETE", "/api/tenants/default", None).await?;
         assert_eq!(own.refusal(), "403 unauthorized_client");
         for body in [json!({ "name": " " }), json!({ "name": "x", "user_namespace": "did" }), json!({}), json!({ "nam": "x" })] {
-            let refused = scene.ask(&platform, None, "POST", "/api/tenants", Some(body.clone())).await?;
+            let refused = scene.ask_as(&platform, None, "POST", "/api/tenants", Some(body.clone())).await?;
             assert_eq!(refused.status, 400, "{body}");
         }
 
         scene.connection(&platform, &acme, "17", ACTIVE).await?;
         let survivor = scene.connection(&platform, &globex, "17", ACTIVE).await?;
-        assert_eq!(scene.ask(&platform, None, "DELETE", &path, None).await?.status, 204);
-        let gone = scene.ask(&platform, Some(&*acme), "GET", "/api/connections", None).await?;
+        assert_eq!(scene.ask_as(&platform, None, "DELETE", &path, None).await?.status, 204);
+        let gone = scene.ask_as(&platform, Some(&*acme), "GET", "/api/connections", None).await?;
         assert_eq!(gone.refusal(), "404 not_found", "at once");
         scene.app.ctx.settle().await;
         scene.upkeep().await?;
         assert_eq!(scene.upstream.hits("revoke"), 1, "the one in the deleted tenant");
         assert_eq!(count(&scene.app, "work_queue").await?, 0);
-        let alive = scene.ask(&platform, Some(&*globex), "GET", "/api/connections", None).await?.json();
+        let alive = scene.ask_as(&platform, Some(&*globex), "GET", "/api/connections", None).await?.json();
         assert_eq!(ids(&alive), [survivor]);
         Ok(())
     }
@@ -143,13 +143,13 @@ on_each_database! {
                     let path = path.replace("{connection_id}", connection).replace("{user_id}", user);
                     let path = path.replace("{path}", "x").replace("{connect_session_id}", "cs_x");
                     let body = (method != "get" && method != "delete").then(|| json!({}));
-                    let answer = scene.ask(&caller, None, &method.to_uppercase(), &path, body).await?;
+                    let answer = scene.ask_as(&caller, None, &method.to_uppercase(), &path, body).await?;
                     assert_eq!(answer.refusal(), "404 not_found", "{method} {path}: {answer:?}");
                 }
             }
         }
         assert!(walked >= 4, "{walked}");
-        let untouched = scene.ask(&platform, Some(&*acme), "GET", "/api/connections", None).await?.json();
+        let untouched = scene.ask_as(&platform, Some(&*acme), "GET", "/api/connections", None).await?.json();
         assert_eq!(ids(&untouched), [theirs]);
         Ok(())
     }
@@ -165,7 +165,7 @@ on_each_database! {
         let list = |query: &str| {
             let path = format!("/api/connections{query}");
             let (scene, client) = (&scene, &client);
-            async move { scene.ask(client, None, "GET", &path, None).await }
+            async move { scene.ask_as(client, None, "GET", &path, None).await }
         };
         assert_eq!(ids(&list("").await?.json()), [&*second, &*first]);
         assert_eq!(ids(&list("?user_id=17").await?.json()), [&*first]);
@@ -179,7 +179,7 @@ on_each_database! {
         }
 
         let at = |id: &str| format!("/api/connections/{id}");
-        let shown = scene.ask(&client, None, "GET", &at(&first), None).await?;
+        let shown = scene.ask_as(&client, None, "GET", &at(&first), None).await?;
         let body = shown.json();
         assert_eq!(
             (&body["user_id"], &body["state"], &body["scope"], &body["credentials"][0]["kind"]),
@@ -189,24 +189,24 @@ on_each_database! {
         let secrets = scene.upstream.secrets();
         assert!(secrets.len() >= 6 && !secrets.iter().any(|secret| shown.text.contains(secret)), "{shown:?}");
         for method in ["GET", "DELETE"] {
-            assert_eq!(scene.ask(&client, None, method, &at(&pending), None).await?.refusal(), "404 not_found");
+            assert_eq!(scene.ask_as(&client, None, method, &at(&pending), None).await?.refusal(), "404 not_found");
         }
 
         // Another client may use it once the operator has shared it.
         let other = scene.backend(|_| ()).await?;
-        assert_eq!(scene.ask(&other, None, "GET", &at(&first), None).await?.refusal(), "404 not_found");
+        assert_eq!(scene.ask_as(&other, None, "GET", &at(&first), None).await?.refusal(), "404 not_found");
         let share = scene.app.at(&format!("/admin/tenants/default/connections/{first}/share"));
         let request = scene.agent.request("POST".parse()?, &share).bearer_auth(TestApp::ADMIN_TOKEN);
         let shared = scene.agent.send(request.json(&json!({ "client_id": other.client_id }))).await?;
         assert_eq!(shared.status, 204, "{shared:?}");
-        assert_eq!(scene.ask(&other, None, "GET", &at(&first), None).await?.status, 200);
+        assert_eq!(scene.ask_as(&other, None, "GET", &at(&first), None).await?.status, 200);
 
         // The provider does not take the revocation: the end stands, and it is told later.
         scene.upstream.script(|script| script.revoke = causeway_testkit::Fault::Status(500));
         for _ in 0..2 {
-            assert_eq!(scene.ask(&client, None, "DELETE", &at(&first), None).await?.status, 204);
+            assert_eq!(scene.ask_as(&client, None, "DELETE", &at(&first), None).await?.status, 204);
         }
-        let shown = scene.ask(&client, None, "GET", &at(&first), None).await?.json();
+        let shown = scene.ask_as(&client, None, "GET", &at(&first), None).await?.json();
         assert_eq!((&shown["state"], &shown["credentials"]), (&json!("ended"), &json!([])));
         assert_eq!(ids(&list("").await?.json()), [&*second]);
         assert_eq!(ids(&list("?state=ended").await?.json()), [&*first]);
@@ -219,23 +219,23 @@ on_each_database! {
         let (client, other) = (scene.backend(|_| ()).await?, scene.backend(|_| ()).await?);
         let connection = scene.connection(&client, "default", "17", ACTIVE).await?;
         let theirs = scene.connection(&other, "default", "17", ACTIVE).await?;
-        let users = scene.ask(&client, None, "GET", "/api/users", None).await?.json();
+        let users = scene.ask_as(&client, None, "GET", "/api/users", None).await?.json();
         assert_eq!(users["users"], json!([{ "user_id": "17", "user_namespace": client.client_id }]));
-        let export = scene.ask(&client, None, "GET", "/api/users/17/export", None).await?.json();
+        let export = scene.ask_as(&client, None, "GET", "/api/users/17/export", None).await?.json();
         assert_eq!((&export["user_id"], ids(&export)), (&json!("17"), vec![&*connection]), "{export}");
 
-        assert_eq!(scene.ask(&client, None, "DELETE", "/api/users/17", None).await?.status, 204);
+        assert_eq!(scene.ask_as(&client, None, "DELETE", "/api/users/17", None).await?.status, 204);
         let path = format!("/api/connections/{connection}");
-        assert_eq!(scene.ask(&client, None, "GET", &path, None).await?.refusal(), "404 not_found");
+        assert_eq!(scene.ask_as(&client, None, "GET", &path, None).await?.refusal(), "404 not_found");
         for (method, path) in [("DELETE", "/api/users/17"), ("GET", "/api/users/17/export")] {
-            assert_eq!(scene.ask(&client, None, method, path, None).await?.refusal(), "404 not_found");
+            assert_eq!(scene.ask_as(&client, None, method, path, None).await?.refusal(), "404 not_found");
         }
         scene.app.ctx.settle().await;
         scene.upkeep().await?;
         assert_eq!(scene.upstream.hits("revoke"), 1, "what the other client has stays");
         assert_eq!(count(&scene.app, "work_queue").await?, 0);
         let path = format!("/api/connections/{theirs}");
-        assert_eq!(scene.ask(&other, None, "GET", &path, None).await?.json()["state"], "active");
+        assert_eq!(scene.ask_as(&other, None, "GET", &path, None).await?.json()["state"], "active");
         // After the time for which ended connections are retained, no row of the user is left.
         scene.app.clock.advance(31 * 86_400);
         scene.upkeep().await?;

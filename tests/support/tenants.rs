@@ -37,13 +37,13 @@ impl Scene {
     /// A platform client, with a tenant that it made.
     pub(crate) async fn platform(&self) -> Result<(OauthClient, String)> {
         let client = self.backend(|client| client.entitlements.manage_tenants = true).await?;
-        let made = self.ask(&client, None, "POST", "/api/tenants", Some(json!({ "name": "Acme" }))).await?;
+        let made = self.ask_as(&client, None, "POST", "/api/tenants", Some(json!({ "name": "Acme" }))).await?;
         let tenant = made.json()["tenant_id"].as_str().expect("a tenant").to_owned();
         Ok((client, tenant))
     }
 
     /// A request of a client for itself, in a tenant if it names one.
-    pub(crate) async fn ask(
+    pub(crate) async fn ask_as(
         &self,
         client: &OauthClient,
         tenant: Option<&str>,
