@@ -14,8 +14,8 @@ async fn steps(world: &World, owned: &Owned, whose: Erasure) -> Vec<Erased> {
     let mut steps = Vec::new();
     loop {
         let (whose, at) = (whose.clone(), NOW.plus(10));
-        let step = owned.store(world).write(move |scope| erasure::erase(scope, &whose, at, 1));
-        steps.push(step.await.unwrap());
+        let store = owned.store(world);
+        steps.push(store.write(move |scope| erasure::erase(scope, &whose, at, 1)).await.unwrap());
         if steps.last().is_some_and(Erased::is_done) {
             return steps;
         }
@@ -24,8 +24,9 @@ async fn steps(world: &World, owned: &Owned, whose: Erasure) -> Vec<Erased> {
 
 async fn find(world: &World, owned: &Owned, id: &UpstreamSessionId) -> Option<SessionState> {
     let id = id.clone();
-    let found = owned.store(world).read(move |scope| heads::find_connection(scope, &id));
-    found.await.unwrap().map(|connection| connection.head.state)
+    let store = owned.store(world);
+    let found = store.read(move |scope| heads::find_connection(scope, &id)).await;
+    found.unwrap().map(|connection| connection.head.state)
 }
 
 /// One row a step: connections first, registrations once no revocation needs them.

@@ -364,6 +364,7 @@ pub(crate) async fn use_everything(world: &World, owned: &Owned) {
         for whose in [Erasure::User(row.user.clone()), Erasure::Tenant] {
             while !erasure::erase(scope, &whose, NOW.plus(1), 9)?.is_done() {}
         }
+        let c = scope.connection();
         for column in ENCRYPTED_COLUMNS {
             reencrypt::count_rows(c, *column)?;
             let mut place = Some(Place::default());
