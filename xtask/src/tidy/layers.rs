@@ -19,7 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("causeway-providers", &["types", "domain", "jose", "outbound"]),
     ("causeway-atproto", &["types", "domain", "jose", "outbound"]),
     ("causeway-store", &["types", "domain"]),
-    ("causeway-flow", &["types", "domain", "jose", "outbound", "atproto", "store"]),
+    ("causeway-flow", &["types", "domain", "jose", "outbound", "providers", "atproto", "store"]),
     ("causeway-api", &["types", "domain", "jose", "outbound", "atproto", "store", "flow"]),
     (
         "causeway-server",
