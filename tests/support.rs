@@ -3,6 +3,7 @@
 pub(crate) mod connecting;
 mod connections;
 mod networks;
+mod tenants;
 mod upstreams;
 
 use std::path::Path;

@@ -1,13 +1,14 @@
 //! The command line.
 
+mod page;
 mod tenancy;
 
 use std::path::PathBuf;
 
 use causeway_config::Settings;
-use causeway_store::PageRequest;
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use self::page::PageOptions;
 pub(crate) use self::tenancy::{
     AtProvider, ConnectionsCommand, OfTenant, OneUser, ProvidersCommand, TenantsCommand, UsersCommand,
 };
@@ -307,23 +308,6 @@ pub(crate) enum TokensCommand {
         #[command(flatten)]
         of: Whose,
     },
-}
-
-/// Which page of a list.
-#[derive(Args)]
-pub(crate) struct PageOptions {
-    /// Maximum number of entries
-    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=100_000))]
-    limit: i64,
-    /// Continue after this position, which the previous page printed
-    #[arg(long, value_name = "PLACE")]
-    after: Option<String>,
-}
-
-impl From<PageOptions> for PageRequest {
-    fn from(PageOptions { limit, after }: PageOptions) -> Self {
-        Self { after, limit }
-    }
 }
 
 #[derive(Args)]

@@ -67,7 +67,11 @@ fn tenants() -> Vec<Path> {
             vec![
                 (
                     "get",
-                    export.query(&bounds, &[]).answer(200, "the user with a page of connections", "ExportedUser"),
+                    export.query(&bounds, &[]).answer(
+                        200,
+                        "the user with a page of connections",
+                        "ExportedUser",
+                    ),
                 ),
                 (
                     "delete",

@@ -7,16 +7,14 @@ use causeway_flow::connection::list::listed_state;
 use causeway_flow::connection::tenants::NewTenant;
 use causeway_flow::operations::tenant_admin as tenants;
 use causeway_store::connections::heads::ConnectionFilter;
-use causeway_types::{
-    ClientId, ErrorCode, TenantId, TenantUser, UpstreamSessionId, UserId, UserNamespace,
-};
+use causeway_types::{ClientId, TenantId, TenantUser, UpstreamSessionId, UserId, UserNamespace};
 
-use super::admin::{Answered, body, gone, page, require_operator};
 use crate::bodies::connection::{ConnectionDetail, ConnectionSummary, Connections, ShareWith};
 use crate::bodies::tenant::{AdminNewTenant, ExportedUser, TenantBody, Tenants, UserBody, Users};
 use crate::error::ApiError;
 use crate::http::form::{Params, has_controls};
 use crate::http::headers::{json_no_store, no_content};
+use crate::http::operator::{Answered, bad, body, gone, ok, page, require_operator};
 use crate::http::resource::api;
 use crate::state::AppState;
 
@@ -44,14 +42,6 @@ pub(super) fn configure(config: &mut ServiceConfig) {
             api("/admin/tenants/{tenant_id}/connections/{connection_id}/share", "POST")
                 .route(post().to(share_connection)),
         );
-}
-
-fn ok(body: &impl serde::Serialize) -> HttpResponse {
-    json_no_store(StatusCode::OK, body)
-}
-
-fn bad(text: &str) -> ApiError {
-    ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, text)
 }
 
 fn user(namespace: &str, user_id: &str) -> Result<TenantUser, ApiError> {

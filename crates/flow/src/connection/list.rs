@@ -72,8 +72,6 @@ pub async fn list(
     };
     let store = client.store(ctx);
     Ok(store
-        .read(move |scope| {
-            heads::list_connections(scope, &filter, &request.page).map_err(Internal::from)
-        })
+        .read(move |scope| heads::list_connections(scope, &filter, &request.page).map_err(Internal::from))
         .await?)
 }

@@ -68,9 +68,7 @@ pub async fn list(
 ) -> Result<Page<TenantUser>, UserError> {
     let namespace = client.namespace.clone();
     let store = client.store(ctx);
-    store
-        .read(move |scope| users::list_users(scope, Some(&namespace), &page).map_err(UserError::from))
-        .await
+    store.read(move |scope| users::list_users(scope, Some(&namespace), &page).map_err(UserError::from)).await
 }
 
 /// Exports a user of the client's, with the connections that the client may use.
@@ -86,9 +84,8 @@ pub async fn export(
 ) -> Result<UserExport, UserError> {
     let (user, client_id) = (client.user(user_id)?, client.client.client_id.clone());
     let store = client.store(ctx);
-    let found = store.read(move |scope| {
-        export_user(scope, &user, Some(client_id), &page).map_err(UserError::from)
-    });
+    let found =
+        store.read(move |scope| export_user(scope, &user, Some(client_id), &page).map_err(UserError::from));
     found.await?.ok_or(UserError::NotFound)
 }
 
@@ -118,8 +115,7 @@ pub async fn delete(ctx: &Ctx, client: &TenantClient, user_id: &str) -> Result<(
         .of_client(&client.client.client_id)
         .with("tenant_id", client.tenant_id.as_str());
     let store = client.store(ctx);
-    let deleted =
-        store.write(move |scope| delete_user(scope, &user, &event, now).map_err(UserError::from));
+    let deleted = store.write(move |scope| delete_user(scope, &user, &event, now).map_err(UserError::from));
     if !deleted.await? {
         return Err(UserError::NotFound);
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::PageOptions;
+use super::page::PageOptions;
 
 /// The tenant that a command is about.
 #[derive(Args)]

@@ -108,8 +108,9 @@ impl<'a> Place<'a> {
         let provider =
             provider.with_context(|| format!("no provider {name}: `causeway providers list` lists them"))?;
         let definition = &provider.definition;
-        let server = RegistrationIssuer::of(definition)
-            .with_context(|| format!("{name} is of the kind {}: nothing is registered there", definition.kind.name()))?;
+        let server = RegistrationIssuer::of(definition).with_context(|| {
+            format!("{name} is of the kind {}: nothing is registered there", definition.kind.name())
+        })?;
         let issuer = match issuer {
             Some(issuer) => {
                 Url::parse(&issuer).with_context(|| format!("--issuer: {issuer:?} is not a URL"))?;
@@ -154,7 +155,8 @@ async fn register(
 /// Reads a secret from a file, or from standard input.
 fn read_secret(path: &Path) -> anyhow::Result<Secret> {
     if path != Path::new("-") {
-        return compose::client_secret(path).map_err(|problem| anyhow::anyhow!("--client-secret-file: {problem}"));
+        return compose::client_secret(path)
+            .map_err(|problem| anyhow::anyhow!("--client-secret-file: {problem}"));
     }
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
@@ -247,17 +249,20 @@ async fn test(
         authentication: None,
         credential: ClientCredential::None,
     };
-    let url = authorization_url(client, &Authorization {
-        endpoint: &endpoint,
-        registered: &registered,
-        state: "test",
-        scopes: &scopes,
-        verifier: &CodeVerifier::random(&SystemRng),
-        nonce: matches!(definition.kind, Kind::Oidc(_)).then_some("test"),
-        resource: None,
-        ask: Ask::Nothing,
-        fields: &fields,
-    })?;
+    let url = authorization_url(
+        client,
+        &Authorization {
+            endpoint: &endpoint,
+            registered: &registered,
+            state: "test",
+            scopes: &scopes,
+            verifier: &CodeVerifier::random(&SystemRng),
+            nonce: matches!(definition.kind, Kind::Oidc(_)).then_some("test"),
+            resource: None,
+            ask: Ask::Nothing,
+            fields: &fields,
+        },
+    )?;
     say!("Redirect URI\t{redirect_uri}");
     say!("Authorization\t{url}");
     Ok(())

@@ -81,6 +81,8 @@ async fn delete(store: &Store, tenant_id: &TenantId) -> anyhow::Result<()> {
         bail!("no tenant {tenant_id}");
     }
     let connections = erase(store, tenant_id, &Erasure::Tenant).await?;
-    say!("Deleted {tenant_id} and ended {connections} connections. A running server revokes them at the providers.");
+    say!(
+        "Deleted {tenant_id} and ended {connections} connections. A running server revokes them at the providers."
+    );
     Ok(())
 }

@@ -67,7 +67,10 @@ async fn delete(store: &Store, user: OneUser) -> anyhow::Result<()> {
         bail!("no user {}", user.user_id);
     }
     erase(store, &tenant_id, &Erasure::User(user.clone())).await?;
-    say!("Deleted {} and ended their connections. A running server revokes them at the providers.", user.user_id);
+    say!(
+        "Deleted {} and ended their connections. A running server revokes them at the providers.",
+        user.user_id
+    );
     Ok(())
 }
 

@@ -60,7 +60,10 @@ impl Operator<'_> {
                 let ended = heads::end_connection(scope, &id, now)?;
                 if ended {
                     let event = event.clone().of_session(&connection.head);
-                    insert_audit_event(scope.connection(), &event.with("provider", connection.head.provider()))?;
+                    insert_audit_event(
+                        scope.connection(),
+                        &event.with("provider", connection.head.provider()),
+                    )?;
                 }
                 Ok(Some(ended))
             })

@@ -34,7 +34,9 @@ pub enum SecretError {
     #[error("this tenant has no registration at the provider: `causeway providers register` enters one")]
     NotRegistered,
     /// The registration has none.
-    #[error("the secret of this registration is in the settings: change it there, and send SIGHUP to each server")]
+    #[error(
+        "the secret of this registration is in the settings: change it there, and send SIGHUP to each server"
+    )]
     NoSecret,
     /// Ours.
     #[error(transparent)]

@@ -334,3 +334,6 @@ pub(crate) fn registered(registration: &Registration) -> RegisteredClient<'_> {
         credential,
     }
 }
+
+#[cfg(test)]
+mod tests;
