@@ -43,6 +43,7 @@ mod conformance {
     mod reuse;
     mod revocation;
     mod scopes;
+    mod tenants;
     mod token;
     mod upstream_keys;
     mod wire;

@@ -2,6 +2,7 @@
 
 pub(crate) mod connecting;
 mod networks;
+mod tenants;
 mod upstreams;
 
 use std::path::Path;

@@ -44,7 +44,11 @@ on_each_database! {
             ("PUT", "/admin/clients/x"), ("DELETE", "/admin/clients/x"), ("POST", "/admin/clients/x/secret"),
             ("GET", "/admin/sessions"), ("GET", "/admin/sessions/x"), ("DELETE", "/admin/sessions/x"),
             ("POST", "/admin/tokens/revoke"), ("GET", "/admin/keys"), ("POST", "/admin/keys"),
-            ("DELETE", "/admin/keys/x"), ("GET", "/admin/audit"),
+            ("DELETE", "/admin/keys/x"), ("GET", "/admin/audit"), ("GET", "/admin/tenants"), ("POST", "/admin/tenants"),
+            ("GET", "/admin/tenants/x"), ("DELETE", "/admin/tenants/x"), ("GET", "/admin/tenants/x/users"),
+            ("GET", "/admin/tenants/x/users/y/z"), ("DELETE", "/admin/tenants/x/users/y/z"),
+            ("GET", "/admin/tenants/x/connections"), ("GET", "/admin/tenants/x/connections/y"),
+            ("DELETE", "/admin/tenants/x/connections/y"), ("POST", "/admin/tenants/x/connections/y/share"),
         ];
         let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
         for (method, path) in paths {
@@ -299,6 +303,7 @@ on_each_database! {
         };
         let terms = json!({
             "allow_background_access": false, "allow_session_export": true,
+            "providers": ["google"], "manage_tenants": true, "import_connections": true, "allow_unconfirmed": true,
             "allowed_resources": ["https://api.example/v1"],
             "access_token_expiration": 60, "refresh_token_expiration": 0,
         });
@@ -327,6 +332,7 @@ on_each_database! {
         assert_eq!(again, read, "sent back as it was read");
         let others = json!({
             "allow_background_access": true, "allow_session_export": false, "allowed_resources": [],
+            "providers": [], "manage_tenants": false, "import_connections": false, "allow_unconfirmed": false,
             "access_token_expiration": 120, "refresh_token_expiration": 3600,
         });
         assert_eq!(of(&ask(&scene, "PUT", &path, with(others.clone())).await?.json()), others);
@@ -340,6 +346,8 @@ on_each_database! {
         for (name, value, refusal) in [
             ("allow_session_export", json!("yes"), "400 invalid_request"),
             ("allowed_resources", json!(["/here"]), "400 invalid_request"),
+            ("providers", json!("google"), "400 invalid_request"),
+            ("manage_tenants", json!(1), "400 invalid_request"),
             ("access_token_expiration", json!(0), "400 invalid_request"),
             ("refresh_token_expiration", json!(-1), "400 invalid_request"),
             ("client_secret", json!("of-my-own"), "400 invalid_request"),
@@ -365,7 +373,8 @@ on_each_database! {
         let scene = Scene::set(database).await?;
         let more = json!({
             "allow_session_export": true, "allowed_resources": ["urn:a:b"], "access_token_expiration": 1,
-            "refresh_token_expiration": 0,
+            "refresh_token_expiration": 0, "providers": ["google"], "manage_tenants": true,
+            "import_connections": true, "allow_unconfirmed": true,
         });
         let client = OauthClient::register_as(&scene.agent, &scene.app.issuer, more).await?;
         let shown = ask(&scene, "GET", &format!("/admin/clients/{}", client.client_id), None).await?.json();
@@ -374,6 +383,10 @@ on_each_database! {
             (&json!(false), &json!([]), &json!(86_400))
         );
         assert_eq!(shown["refresh_token_expiration"], 1_209_600);
+        for entitlement in ["manage_tenants", "import_connections", "allow_unconfirmed"] {
+            assert_eq!(shown[entitlement], false, "{entitlement}");
+        }
+        assert_eq!(shown["providers"], json!([]));
         Ok(())
     }
 

@@ -115,3 +115,122 @@ async fn a_server_refuses_definitions_that_are_not_valid() -> Result<()> {
     assert!(printed.out.contains("providers-dir = \"providers\"  # flag"), "{}", printed.out);
     Ok(())
 }
+
+/// An operator enters what a provider gave, for one tenant or in the settings, and tries it without signing in. No secret is
+/// printed.
+#[tokio::test]
+async fn a_registration_is_entered_listed_and_tried() -> Result<()> {
+    let directory = tempdir()?;
+    let path = |name: &str| directory.path().join(name);
+    std::fs::write(path("secret"), "canary-secret\n")?;
+    std::fs::set_permissions(path("secret"), std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    std::fs::write(
+        path("causeway.toml"),
+        "[providers.facebook]\nclient-id = \"of-settings\"\nclient-secret-file = \"secret\"\n",
+    )?;
+    for arguments in [&["migrate", "up"][..], &["tenants", "create", "Acme", "--id", "acme"]] {
+        let done = run(directory.path(), arguments).await?;
+        assert_eq!(done.code, Some(0), "{arguments:?}: {}", done.err);
+    }
+
+    let missing = run(directory.path(), &["providers", "test", "github"]).await?;
+    assert_eq!(missing.code, Some(1));
+    let callback = "http://127.0.0.1:8080/connect/github/callback";
+    assert!(
+        missing.err.contains("providers register github") && missing.err.contains(callback),
+        "{}",
+        missing.err
+    );
+    let mut seen = Vec::new();
+    for (arguments, code, said) in [
+        (&["providers", "register", "github", "--client-id", "ours"][..], 1, "wants a secret"),
+        (
+            &[
+                "providers",
+                "register",
+                "github",
+                "--client-id",
+                "ours",
+                "--client-secret-file",
+                "secret",
+                "--tenant",
+                "nowhere",
+            ],
+            1,
+            "no tenant nowhere",
+        ),
+        (
+            &[
+                "providers",
+                "register",
+                "github",
+                "--client-id",
+                "ours",
+                "--client-secret-file",
+                "secret",
+                "--tenant",
+                "acme",
+            ],
+            0,
+            callback,
+        ),
+        (
+            &["providers", "registrations", "--tenant", "acme"],
+            0,
+            "github\thttps://github.com\tours\tactive\tsecret",
+        ),
+        (
+            &["providers", "secret", "github", "--client-secret-file", "secret", "--tenant", "acme"],
+            0,
+            "The secret waits",
+        ),
+        (
+            &["providers", "secret", "github", "--client-secret-file", "secret", "--tenant", "acme"],
+            0,
+            "The secret waits",
+        ),
+        (&["providers", "registrations", "--tenant", "acme"], 0, "next secret waits"),
+        (
+            &["providers", "test", "github", "--tenant", "acme"],
+            0,
+            "https://github.com/login/oauth/authorize?",
+        ),
+        (&["providers", "secret", "github", "--client-secret-file", "secret"], 1, "providers register"),
+        (
+            &["providers", "test", "facebook", "--config", "causeway.toml"],
+            0,
+            "of-settings, from the settings",
+        ),
+        (&["providers", "register", "key", "--client-id", "x"], 1, "nothing is registered there"),
+        (&["providers", "test", "oidc"], 1, "--issuer"),
+        (
+            &["config", "print", "--config", "causeway.toml"],
+            0,
+            "[providers.facebook]\nclient-id = \"of-settings\"",
+        ),
+    ] {
+        let done = run(directory.path(), arguments).await?;
+        assert_eq!(done.code, Some(code), "{arguments:?}: {}", done.err);
+        assert!(
+            done.out.contains(said) || done.err.contains(said),
+            "{arguments:?}: {} {}",
+            done.out,
+            done.err
+        );
+        seen.push(done.out + &done.err);
+    }
+    assert!(!seen.concat().contains("canary"));
+
+    std::fs::write(path("causeway.toml"), "[providers.facebok]\nclient-id = \"x\"\n")?;
+    let refused = run(directory.path(), &["config", "check", "--config", "causeway.toml"]).await?;
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.err.contains("providers.facebok.client-id (causeway.toml)"), "{}", refused.err);
+
+    let deleted = run(directory.path(), &["tenants", "delete", "acme"]).await?;
+    assert_eq!(deleted.code, Some(0), "{}", deleted.err);
+    let again = run(directory.path(), &["tenants", "delete", "acme"]).await?;
+    assert_eq!(again.code, Some(0), "a deletion that was interrupted goes on: {}", again.err);
+    assert_eq!(run(directory.path(), &["tenants", "show", "acme"]).await?.code, Some(1));
+    assert_eq!(run(directory.path(), &["tenants", "delete", "default"]).await?.code, Some(1));
+    Ok(())
+}

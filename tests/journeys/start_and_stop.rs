@@ -177,8 +177,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// SIGHUP does not stop the server: it reloads the log level and the key ring, and ignores an invalid
-    /// configuration.
+    /// SIGHUP does not stop the server: it reloads the log level, the key ring and providers, and ignores an invalid
+    /// configuration or definition.
     async fn reads_anew(database) {
         let upstream = ScriptedUpstream::start(HANDLE, DID)?;
         let directory = tempdir()?;
@@ -221,7 +221,19 @@ on_each_database! {
         let refresh = agent.request("POST".parse()?, &url).bearer_auth(&signed_in.access_token);
         assert_eq!(agent.send(refresh).await?.status, 200);
 
-        for (broken, name) in [("no key ring", &ring), ("log-level = \"loud\"\n", &file)] {
+        let definition = directory.path().join("providers/linear.toml");
+        std::fs::create_dir(directory.path().join("providers"))?;
+        std::fs::write(&definition, "kind = \"mcp\"\ntitle = \"Linear\"\nmcp_url = \"https://mcp.linear.app/mcp\"\n")?;
+        let providers = definition.parent().map(|path| path.display().to_string()).unwrap_or_default();
+        std::fs::write(&file, format!("log-level = \"debug\"\nproviders-dir = \"{providers}\"\n"))?;
+        signal(&server, "HUP").await?;
+        within_a_second(async || Ok(server.log()?.matches("configuration reloaded").count() == 2)).await?;
+
+        for (broken, name) in [
+            ("no key ring", &ring),
+            ("log-level = \"loud\"\n", &file),
+            ("kind = \"mcp\"\n", &definition),
+        ] {
             let good = std::fs::read(name)?;
             std::fs::write(name, broken)?;
             let failures = async || anyhow::Ok(server.log()?.matches("was not reloaded").count());

@@ -534,7 +534,8 @@ fn the_schema_knows_every_setting_of_the_file() {
     let schema = json_schema();
     assert_eq!(schema["additionalProperties"], false);
     let properties = schema["properties"].as_object().unwrap();
-    let mut names: Vec<&str> = table::file_settings().map(|setting| setting.name).collect();
+    let settings = table::file_settings().map(|setting| setting.name);
+    let mut names: Vec<&str> = settings.chain(["providers"]).collect();
     names.sort_unstable();
     let mut keys: Vec<&str> = properties.keys().map(String::as_str).collect();
     keys.sort_unstable();
@@ -550,6 +551,8 @@ fn the_schema_knows_every_setting_of_the_file() {
         assert!(property["description"].as_str().is_some_and(|text| !text.is_empty()), "{}", setting.name);
         assert_eq!(property["default"].is_null(), setting.default.is_none(), "{}", setting.name);
     }
+    let provider = &properties["providers"]["additionalProperties"]["properties"];
+    assert!(provider["client-id"].is_object() && provider["client-secret-file"].is_object(), "{provider}");
     assert_eq!(properties["listen"]["default"], "127.0.0.1:8080");
     assert_eq!(properties["dev-mode"]["default"], false);
 }

@@ -1,10 +1,17 @@
 //! The command line.
 
+mod page;
+mod tenancy;
+
 use std::path::PathBuf;
 
 use causeway_config::Settings;
-use causeway_store::PageRequest;
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use self::page::PageOptions;
+pub(crate) use self::tenancy::{
+    AtProvider, ConnectionsCommand, OfTenant, OneUser, ProvidersCommand, TenantsCommand, UsersCommand,
+};
 
 /// An OAuth 2.1 and OpenID Connect server that signs users in with their AT Protocol account.
 #[derive(Parser)]
@@ -60,7 +67,22 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: AuditCommand,
     },
-    /// List, show and check the definitions of providers
+    /// Manage tenants
+    Tenants {
+        #[command(subcommand)]
+        command: TenantsCommand,
+    },
+    /// Manage the users of tenants
+    Users {
+        #[command(subcommand)]
+        command: UsersCommand,
+    },
+    /// Manage connections at providers
+    Connections {
+        #[command(subcommand)]
+        command: ConnectionsCommand,
+    },
+    /// Manage definitions of providers, and registrations there
     Providers {
         #[command(subcommand)]
         command: ProvidersCommand,
@@ -274,46 +296,12 @@ pub(crate) enum AuditCommand {
 }
 
 #[derive(Subcommand)]
-pub(crate) enum ProvidersCommand {
-    /// List the providers: name, kind, origin of the definition, and what the operator has to register
-    List,
-    /// Print the definition of a provider, which may be the beginning of another one
-    Show {
-        /// Its name
-        name: String,
-    },
-    /// Check definitions and print every problem with its line, key and fix
-    Check {
-        /// Files to check [default: all definitions in effect, with those of --providers-dir]
-        #[arg(value_name = "FILE")]
-        files: Vec<PathBuf>,
-    },
-}
-
-#[derive(Subcommand)]
 pub(crate) enum TokensCommand {
     /// End every session of a user, of a client, or of a user at a client, with all their tokens
     Revoke {
         #[command(flatten)]
         of: Whose,
     },
-}
-
-/// Which page of a list.
-#[derive(Args)]
-pub(crate) struct PageOptions {
-    /// Maximum number of entries
-    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=100_000))]
-    limit: i64,
-    /// Continue after this position, which the previous page printed
-    #[arg(long, value_name = "PLACE")]
-    after: Option<String>,
-}
-
-impl From<PageOptions> for PageRequest {
-    fn from(PageOptions { limit, after }: PageOptions) -> Self {
-        Self { after, limit }
-    }
 }
 
 #[derive(Args)]

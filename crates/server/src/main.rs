@@ -73,6 +73,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Keys { command } => compose::block_on(commands::keys::run(&config, command)),
         Command::Events { command } => compose::block_on(commands::events::run(&config, command)),
         Command::Audit { command } => compose::block_on(commands::audit::run(&config, command)),
+        Command::Tenants { command } => compose::block_on(commands::tenants::run(&config, command)),
+        Command::Users { command } => compose::block_on(commands::users::run(&config, command)),
+        Command::Connections { command } => compose::block_on(commands::connections::run(&config, command)),
         Command::Providers { command } => commands::providers::run(&config, command),
         Command::Doctor => compose::block_on(commands::doctor::run(&config)),
         Command::Openapi => {

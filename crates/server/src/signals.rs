@@ -1,5 +1,4 @@
-//! Signals from the operator: SIGTERM and SIGINT stop the server, SIGHUP reloads the log level and the key
-//! ring.
+//! Signals from the operator: SIGTERM and SIGINT stop the server, SIGHUP reloads the log level, the key ring and providers.
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};

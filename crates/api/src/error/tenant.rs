@@ -7,6 +7,8 @@ use causeway_flow::connection::show::ConnectionError;
 use causeway_flow::connection::tenant_client::TenantError;
 use causeway_flow::connection::tenants::ManageError;
 use causeway_flow::connection::users::UserError;
+use causeway_flow::operations::operator::NewTenantError;
+use causeway_types::ErrorCode;
 
 use super::api::ApiError;
 
@@ -42,6 +44,17 @@ impl From<ManageError> for ApiError {
             ManageError::Name | ManageError::Namespace => StatusCode::BAD_REQUEST,
         };
         Self::new(status, error.code(), &error.to_string())
+    }
+}
+
+impl From<NewTenantError> for ApiError {
+    fn from(error: NewTenantError) -> Self {
+        match error {
+            NewTenantError::Internal(error) => Self::internal(&error),
+            error @ (NewTenantError::UnknownClient(_) | NewTenantError::Taken) => {
+                Self::bad_request(ErrorCode::InvalidRequest, &error)
+            }
+        }
     }
 }
 

@@ -30,6 +30,7 @@ use causeway_flow::connection::tenants::ManageError;
 use causeway_flow::connection::users::UserError;
 use causeway_flow::logout::rp_initiated::LogoutError;
 use causeway_flow::operations::events::ListenError;
+use causeway_flow::operations::operator::NewTenantError;
 use causeway_flow::resource::access::AccessError;
 use causeway_flow::resource::dpop::ProofError;
 use causeway_flow::token::introspect::IntrospectError;
@@ -47,7 +48,7 @@ use causeway_flow::{
 use causeway_jose::{ClaimError, DpopError, JwkError, VerifyError};
 use causeway_types::authorization::PromptError;
 use causeway_types::identity::IdentityError;
-use causeway_types::{TokenType, WireText};
+use causeway_types::{ClientId, TokenType, WireText};
 
 use super::{ApiError, PageError, sign_in_status};
 use crate::http::credentials::CredentialsError;
@@ -309,6 +310,7 @@ fn resources(book: &mut Book) {
     });
     every!(book, json, TenantError { Unnamed, NotFound, Internal(inside()) });
     every!(book, json, ManageError { NotEntitled, Name, Namespace, NotFound, Own, Internal(inside()) });
+    every!(book, json, NewTenantError { UnknownClient(ClientId::new("x")), Taken, Internal(inside()) });
     every!(book, json, UserError { Name(InvalidUserId), NotFound, Internal(inside()) });
     every!(book, json, ListError { User(InvalidUserId), State, Internal(inside()) });
     every!(book, json, ConnectionError { NotFound, Internal(inside()) });

@@ -13,6 +13,7 @@ pub(crate) mod json;
 pub(crate) mod list;
 pub(crate) mod measure;
 pub(crate) mod observe;
+pub(crate) mod operator;
 pub(crate) mod own_form;
 pub(crate) mod path;
 pub(crate) mod proof;

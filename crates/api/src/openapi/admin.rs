@@ -8,6 +8,7 @@ pub(super) fn paths() -> Vec<Path> {
     let mut paths = clients();
     paths.extend(sessions());
     paths.extend(keys());
+    paths.extend(tenants());
     paths
 }
 
@@ -23,6 +24,92 @@ fn query(names: &[&str]) -> Value {
         _ => json!({ "type": "string" }),
     };
     Value::Object(names.iter().map(|name| ((*name).to_owned(), schema(name))).collect())
+}
+
+fn tenants() -> Vec<Path> {
+    let one = |id, summary| by_operator(id, summary).path("tenant_id", "the tenant").errors(&[404]);
+    let of_user = |id, summary| {
+        one(id, summary)
+            .path("namespace", "the party whose name for the user it is")
+            .path("user_id", "the user's name")
+    };
+    let of_connection = |id, summary| one(id, summary).path("connection_id", "the connection");
+    let bounds = query(&["limit", "after"]);
+    let filters = query(&["user_namespace", "user_id", "client", "provider", "state", "limit", "after"]);
+    let list = by_operator("listAllTenants", "Lists the tenants").query(&bounds, &[]);
+    let create = by_operator("makeTenant", "Makes a tenant").json("AdminNewTenant");
+    let users = one("listTenantUsers", "Lists the users of a tenant").query(&bounds, &[]);
+    let export = of_user("exportTenantUser", "Exports everything that is stored about a user");
+    let connections = one("listTenantConnections", "Lists the connections of a tenant, newest first");
+    let share = of_connection("shareConnection", "Lets another client of the tenant use a connection");
+    vec![
+        (
+            "/admin/tenants",
+            vec![
+                ("get", list.answer(200, "the tenants", "Tenants")),
+                ("post", create.answer(201, "the tenant", "Tenant").errors(&[408, 413, 415])),
+            ],
+        ),
+        (
+            "/admin/tenants/{tenant_id}",
+            vec![
+                ("get", one("showTenant", "Reads a tenant").answer(200, "the tenant", "Tenant")),
+                (
+                    "delete",
+                    one("eraseTenant", "Deletes a tenant with everything in it")
+                        .empty(204, "nobody acts in it any more; the rest is erased in the background"),
+                ),
+            ],
+        ),
+        ("/admin/tenants/{tenant_id}/users", vec![("get", users.answer(200, "the users", "Users"))]),
+        (
+            "/admin/tenants/{tenant_id}/users/{namespace}/{user_id}",
+            vec![
+                (
+                    "get",
+                    export.query(&bounds, &[]).answer(
+                        200,
+                        "the user with a page of connections",
+                        "ExportedUser",
+                    ),
+                ),
+                (
+                    "delete",
+                    of_user("eraseTenantUser", "Deletes a user, and ends and revokes their connections")
+                        .empty(204, "the user is deleted"),
+                ),
+            ],
+        ),
+        (
+            "/admin/tenants/{tenant_id}/connections",
+            vec![("get", connections.query(&filters, &[]).answer(200, "the connections", "Connections"))],
+        ),
+        (
+            "/admin/tenants/{tenant_id}/connections/{connection_id}",
+            vec![
+                (
+                    "get",
+                    of_connection("showConnection", "Reads a connection, without secrets").answer(
+                        200,
+                        "the connection",
+                        "ConnectionDetail",
+                    ),
+                ),
+                (
+                    "delete",
+                    of_connection("revokeConnection", "Ends a connection, and revokes it at the provider")
+                        .empty(204, "it has ended"),
+                ),
+            ],
+        ),
+        (
+            "/admin/tenants/{tenant_id}/connections/{connection_id}/share",
+            vec![(
+                "post",
+                share.json("ShareWith").empty(204, "the client may use it").errors(&[408, 413, 415]),
+            )],
+        ),
+    ]
 }
 
 fn clients() -> Vec<Path> {

@@ -1,35 +1,28 @@
 //! `/admin/...`: the operator's API, with a token of its own. Without a configured token it does not exist.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::{Data, Path, Payload, ServiceConfig, delete, get, post, put};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::client::ClientMetadata;
 use causeway_flow::client::registration::create::Registered;
 use causeway_flow::operations::admin;
-use causeway_flow::operations::limits::{self, RateLimitedAction};
 use causeway_flow::operations::operator::{ClientDescription, shown_client};
-use causeway_store::PageRequest;
 use causeway_store::operations::admin::SessionFilter;
 use causeway_store::operations::audit::AuditFilter;
-use causeway_types::{ClientId, Did, ErrorCode, PlainToken, Secret, SigningAlg, UpstreamSessionId};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use causeway_types::{ClientId, Did, PlainToken, SigningAlg, UpstreamSessionId};
 use serde_json::json;
 
+use super::admin_tenants;
 use crate::bodies::admin::{
     AdminAuditEvent, AdminAuditEvents, AdminClients, AdminKey, AdminKeys, AdminMadeKey, AdminNewKey,
     AdminRevoked, AdminSecret, AdminSession, AdminSessions, AdminWhose,
 };
 use crate::error::ApiError;
-use crate::http::form::{Params, has_controls, read_json};
+use crate::http::form::{Params, has_controls};
 use crate::http::headers::{json_no_store, no_content};
-use crate::http::list;
-use crate::http::request;
+use crate::http::operator::{Answered, bad, body, gone, ok, page, require_operator};
 use crate::http::resource::api;
 use crate::state::AppState;
-
-type Answered = Result<HttpResponse, ApiError>;
 
 pub(crate) fn configure(config: &mut ServiceConfig) {
     config
@@ -53,50 +46,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         .service(api("/admin/keys", "GET, POST").route(get().to(list_keys)).route(post().to(rotate_key)))
         .service(api("/admin/keys/{kid}", "DELETE").route(delete().to(retire_key)))
         .service(api("/admin/audit", "GET").route(get().to(list_audit_events)));
-}
-
-/// Admits only the operator. The right token is accepted whatever came from the same address before, so that
-/// guessing locks nobody else out. A wrong one counts as a failed authentication, and past the limit of those
-/// it is answered with 429.
-fn require_operator(req: &HttpRequest, state: &AppState) -> Result<(), ApiError> {
-    let wanted = state.config.admin_token.as_ref().ok_or_else(ApiError::not_found)?;
-    let header = req.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let presented = header
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| Secret::new(token.trim()));
-    if presented.as_ref() == Some(wanted) {
-        return Ok(());
-    }
-    let operator = ClientId::new("admin");
-    limits::acquire(
-        &state.ctx,
-        RateLimitedAction::FailedAuthentication,
-        Some(&operator),
-        request::address(),
-    )?;
-    tracing::warn!("a request to /admin without the operator's token was refused");
-    Err(ApiError::no_operator())
-}
-
-fn gone(what: &str) -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, &format!("there is no such {what}"))
-}
-
-fn bad(text: impl AsRef<str>) -> ApiError {
-    ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, text.as_ref())
-}
-
-fn ok(body: &impl Serialize) -> HttpResponse {
-    json_no_store(StatusCode::OK, body)
-}
-
-async fn body<T: DeserializeOwned>(req: &HttpRequest, payload: Payload) -> Result<T, ApiError> {
-    Ok(read_json(req, payload).await?)
-}
-
-fn page(params: Params) -> Result<PageRequest, ApiError> {
-    list::page(params, "after")
+    admin_tenants::configure(config);
 }
 
 fn flag(params: &mut Params, name: &str) -> Result<bool, ApiError> {

@@ -2,6 +2,7 @@
 
 mod account;
 pub(crate) mod admin;
+mod admin_tenants;
 mod authorize;
 mod callback;
 mod client_documents;

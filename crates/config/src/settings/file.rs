@@ -10,7 +10,6 @@ use toml::{Table, Value};
 use crate::error::{ConfigError, Fault};
 use crate::settings::nearest::nearest;
 use crate::settings::table::{self, Kind};
-use crate::values::provider::FileProvider;
 
 /// The TOML file, under the names of the flags. Every key is optional.
 ///
@@ -60,6 +59,19 @@ pub(crate) struct FileConfig {
     pub(crate) log_level: Option<String>,
     /// Our registrations at providers, by the provider's name, for every tenant that has none of its own
     pub(crate) providers: BTreeMap<String, FileProvider>,
+}
+
+/// Our registration at a provider, for every tenant that has none of its own
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(inline)]
+pub(crate) struct FileProvider {
+    /// The identifier that the provider gave
+    #[serde(alias = "client_id")]
+    pub(crate) client_id: Option<String>,
+    /// File with the secret that the provider gave; none for a public client
+    #[serde(alias = "client_secret_file")]
+    pub(crate) client_secret_file: Option<String>,
 }
 
 impl FileConfig {

@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use schemars::JsonSchema;
-use serde::Deserialize;
-
 use crate::error::ConfigError;
+use crate::settings::file::FileProvider;
 use crate::settings::parse;
 use crate::values::exposed::is_exposed;
 use crate::values::secret::InlineSecret;
@@ -48,19 +46,6 @@ impl ProviderSecret {
             Self::Inline(_) => None,
         }
     }
-}
-
-/// Our registration at a provider, for every tenant that has none of its own
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-#[schemars(inline)]
-pub(crate) struct FileProvider {
-    /// The identifier that the provider gave
-    #[serde(alias = "client_id")]
-    pub(crate) client_id: Option<String>,
-    /// File with the secret that the provider gave; none for a public client
-    #[serde(alias = "client_secret_file")]
-    pub(crate) client_secret_file: Option<String>,
 }
 
 /// The variables of one provider.

@@ -71,7 +71,7 @@ pub async fn list(
         state: request.state.as_deref().map(listed_state).transpose()?,
     };
     let store = client.store(ctx);
-    let found = store
-        .read(move |scope| heads::list_connections(scope, &filter, &request.page).map_err(Internal::from));
-    Ok(found.await?)
+    Ok(store
+        .read(move |scope| heads::list_connections(scope, &filter, &request.page).map_err(Internal::from))
+        .await?)
 }

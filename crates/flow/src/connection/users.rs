@@ -68,9 +68,7 @@ pub async fn list(
 ) -> Result<Page<TenantUser>, UserError> {
     let namespace = client.namespace.clone();
     let store = client.store(ctx);
-    let found =
-        store.read(move |scope| users::list_users(scope, Some(&namespace), &page).map_err(UserError::from));
-    found.await
+    store.read(move |scope| users::list_users(scope, Some(&namespace), &page).map_err(UserError::from)).await
 }
 
 /// Exports a user of the client's, with the connections that the client may use.

@@ -12,4 +12,5 @@ pub mod node;
 pub mod operator;
 pub mod stats;
 pub mod sweep;
+pub mod tenant_admin;
 pub mod trace;

@@ -27,6 +27,13 @@ pub enum ClientAuthentication {
     None,
 }
 
+impl ClientAuthentication {
+    /// Whether it needs a secret.
+    pub const fn has_secret(self) -> bool {
+        matches!(self, Self::ClientSecretBasic | Self::ClientSecretPost)
+    }
+}
+
 /// The authorization request and its callback.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuthorizationRequest {

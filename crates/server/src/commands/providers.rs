@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use causeway_config::Config;
 use causeway_providers::{Catalog, CatalogError, Provider};
 
+use super::registrations;
 use crate::cli::ProvidersCommand;
 use crate::compose;
 
@@ -18,6 +19,7 @@ pub(crate) fn run(config: &Config, command: ProvidersCommand) -> anyhow::Result<
             say!("{} definitions are valid.", catalog.iter().count());
         }
         ProvidersCommand::Check { files } => check(&files)?,
+        command => return compose::block_on(registrations::run(config, command)),
     }
     Ok(())
 }

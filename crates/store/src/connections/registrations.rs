@@ -11,6 +11,7 @@ use crate::encryption::keyring::EncryptionKeyRing;
 use crate::engine::column::Column;
 use crate::engine::error::StoreError;
 use crate::engine::fixed::fixed;
+use crate::engine::paging::{Page, PageRequest};
 use crate::engine::tenancy::TenantScope;
 use crate::schema::provider_registration::{self, dsl};
 
@@ -241,6 +242,87 @@ pub fn find_current_registration(
         .select(Row::as_select());
     let row = fixed!(found).get_result::<Row>(scope.connection()).optional()?;
     row.map(|row| row.into_domain(ring)).transpose()
+}
+
+/// A registration as it is shown: everything but its secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistrationSummary {
+    /// Its identifier.
+    pub registration_id: RegistrationId,
+    /// The name of the provider's definition.
+    pub provider: String,
+    /// The issuer.
+    pub issuer: String,
+    /// Our identifier there.
+    pub client_id: UpstreamClientId,
+    /// Its state.
+    pub state: RegistrationState,
+    /// Whether it has a secret of its own.
+    pub has_secret: bool,
+    /// Whether a secret waits to take the place of that one.
+    pub has_next_secret: bool,
+    /// How we authenticate.
+    pub token_endpoint_auth_method: TokenEndpointAuthMethod,
+    /// The redirect URI of its authorizations.
+    pub redirect_uri: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// Lists a page of the tenant's registrations, without their secrets, in the order of their identifiers.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or a row is corrupt.
+pub fn list_registrations(
+    scope: &mut TenantScope<'_>,
+    wanted: &PageRequest,
+) -> Result<Page<RegistrationSummary>, StoreError> {
+    let mut query = dsl::provider_registration
+        .filter(dsl::tenant_id.eq(scope.tenant_id().as_str().to_owned()))
+        .filter(dsl::deleted_at.is_null())
+        .order(dsl::registration_id.asc())
+        .limit(wanted.look_ahead())
+        .select(Row::as_select())
+        .into_boxed();
+    if let Some(after) = &wanted.after {
+        query = query.filter(dsl::registration_id.gt(after.clone()));
+    }
+    let summary = |row: Row| {
+        let method = TokenEndpointAuthMethod::parse(&row.token_endpoint_auth_method);
+        Ok::<_, StoreError>(RegistrationSummary {
+            state: column("state").present(RegistrationState::parse(&row.state))?,
+            token_endpoint_auth_method: column("token_endpoint_auth_method").present(method)?,
+            has_secret: row.client_secret.is_some(),
+            has_next_secret: row.next_secret.is_some(),
+            registration_id: RegistrationId::new(row.registration_id),
+            provider: row.provider,
+            issuer: row.issuer,
+            client_id: UpstreamClientId::new(row.client_id),
+            redirect_uri: row.redirect_uri,
+            created_at: Timestamp(row.created_at),
+        })
+    };
+    let rows = query.load::<Row>(scope.connection())?;
+    let shown = rows.into_iter().map(summary).collect::<Result<_, _>>()?;
+    Ok(wanted.page(shown, |shown: &RegistrationSummary| shown.registration_id.as_str().to_owned()))
+}
+
+/// Replaces the secret that waits; `false` when none does.
+///
+/// # Errors
+/// [`StoreError`] when encryption or the query fails.
+pub fn replace_next_secret(
+    scope: &mut TenantScope<'_>,
+    ring: &EncryptionKeyRing,
+    registration_id: &RegistrationId,
+    secret: &Secret,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let encrypted =
+        ring.encrypt_column(NEXT_REGISTRATION_SECRET, registration_id.as_str(), secret.expose())?;
+    let with = live!(scope, registration_id).filter(dsl::next_secret.is_not_null());
+    let replaced = (dsl::next_secret.eq(Some(encrypted)), dsl::updated_at.eq(now.as_secs()));
+    Ok(fixed!(diesel::update(with).set(replaced)).execute(scope.connection())? == 1)
 }
 
 /// Deletes a registration; `false` when the tenant has none of it. Its credentials are ended before.

@@ -2,15 +2,16 @@
 
 use causeway_domain::client::Client;
 use causeway_domain::connection::{
-    CONNECT_SESSION_SECONDS, ConnectSession, ConnectionAccess, CredentialOwner, GrantedBy, ManagedAccount,
-    PENDING_SECONDS, PendingConnection, Registration, RegistrationOrigin, RegistrationState, Slot,
-    SocialIdentity, Tenant,
+    CONNECT_SESSION_SECONDS, ConnectSession, ConnectionAccess, CredentialOwner, Erasure, GrantedBy,
+    ManagedAccount, PENDING_SECONDS, PendingConnection, Registration, RegistrationOrigin, RegistrationState,
+    Slot, SocialIdentity, Tenant,
 };
 use causeway_domain::session::{Binding, OtherBinding, SessionHead};
 use causeway_store::connections::credentials::{self, CredentialFilter, NewCredential};
 use causeway_store::connections::heads::{self, ConnectionFilter, NewConnection};
 use causeway_store::connections::{
-    access, connect_sessions, identities, managed_accounts, pending, registrations, sweep, tenants, users,
+    access, connect_sessions, erasure, identities, managed_accounts, pending, registrations, sweep, tenants,
+    users,
 };
 use causeway_store::encryption::columns::ENCRYPTED_COLUMNS;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
@@ -322,11 +323,14 @@ pub(crate) async fn use_everything(world: &World, owned: &Owned) {
         let page = PageRequest::first(9);
         assert!(users::find_user(scope, &row.user)?.is_some());
         assert_eq!(users::list_users(scope, None, &page)?.items.len(), 1);
+        assert_eq!(users::list_users(scope, Some(&row.user.namespace), &page)?.items.len(), 1);
+        assert_eq!(registrations::list_registrations(scope, &page)?.items.len(), 1);
         registrations::find_registration(scope, &ring, &row.registration.registration_id)?;
         registrations::find_current_registration(scope, &ring, "example", "https://id.example")?;
         let (id, state) = (&row.registration.registration_id, row.registration.state);
         assert!(registrations::promote_next_secret(scope, &ring, id, None, NOW)?);
         assert!(registrations::set_next_secret(scope, &ring, id, &Secret::new("canary-next"), NOW)?);
+        assert!(registrations::replace_next_secret(scope, &ring, id, &Secret::new("canary-next"), NOW)?);
         assert!(registrations::change_state(scope, id, state, RegistrationState::Misconfigured, NOW)?);
         identities::find_identity(scope, identity)?;
         identities::list_identities_of_user(scope, &row.user, 9)?;
@@ -357,6 +361,9 @@ pub(crate) async fn use_everything(world: &World, owned: &Owned) {
         let c = scope.connection();
         assert!(sessions::enqueue_revocation(c, &ring, session, 2, &bearer("3"), NOW)?);
         sessions::complete_revocation(c, session, 3)?;
+        for whose in [Erasure::User(row.user.clone()), Erasure::Tenant] {
+            while !erasure::erase(scope, &whose, NOW.plus(1), 9)?.is_done() {}
+        }
         for column in ENCRYPTED_COLUMNS {
             reencrypt::count_rows(c, *column)?;
             let mut place = Some(Place::default());

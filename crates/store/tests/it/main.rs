@@ -9,6 +9,7 @@ mod connections;
 mod deletion;
 mod devices;
 mod encryption;
+mod erasure;
 mod events;
 mod exercise;
 mod finders;

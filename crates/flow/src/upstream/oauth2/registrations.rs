@@ -307,3 +307,6 @@ pub(crate) fn registered(registration: &Registration) -> RegisteredClient<'_> {
         credential,
     }
 }
+
+#[cfg(test)]
+mod tests;
