@@ -5,9 +5,10 @@ use causeway_domain::session::SessionHead;
 use causeway_flow::upstream::keeper;
 use causeway_flow::upstream::session::SessionError;
 use causeway_store::connections::heads;
+use causeway_store::events::{self, Event};
 use causeway_store::{StoreError, TenantScope};
 use causeway_testkit::{Agent, Fault, ManagedPage, TestApp};
-use causeway_types::{TenantId, UpstreamSessionId};
+use causeway_types::{ClientId, TenantId, UpstreamSessionId};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -23,6 +24,18 @@ async fn head(app: &TestApp, id: &str) -> Result<SessionHead> {
     Ok(store.read::<_, StoreError, _>(find).await?.unwrap().head)
 }
 
+/// Makes the database refuse new rows of a table, or accept them again.
+async fn refuse(scene: &Connecting, table: &'static str, refused: bool) -> Result<()> {
+    let refuse = move |c: &mut _| causeway_store::testing::refuse_new_rows(c, table, refused);
+    Ok(scene.app.store().write::<_, StoreError, _>(refuse).await?)
+}
+
+/// Whether the database holds a secret of the provider in the clear.
+async fn leaks(scene: &Connecting) -> Result<bool> {
+    let dump = scene.app.store().read(causeway_store::testing::dump_text).await?;
+    Ok(scene.provider.secrets().iter().any(|secret| dump.contains(secret)))
+}
+
 fn error(back: &Url) -> String {
     param(back, "error").unwrap_or_default()
 }
@@ -32,6 +45,11 @@ on_each_database! {
     /// the connection is there with its pages.
     async fn a_user_connects_and_the_client_confirms(database) {
         let scene = Connecting::set(database).await?;
+        let client_id = ClientId::new(&*scene.client.client_id);
+        let (ring, subscriber, now) = (scene.app.ring.clone(), client_id.clone(), scene.app.ctx.now());
+        let tenant = TenantId::default_tenant();
+        let subscribe = move |c: &mut _| events::subscribe(c, &ring, &tenant, &subscriber, None, now);
+        assert!(scene.app.store().write::<_, StoreError, _>(subscribe).await?);
         let (id, url) = scene.open(json!({})).await?;
         let page = scene.agent.get(&url).await?;
         assert_eq!(page.status, 200, "{page:?}");
@@ -78,6 +96,63 @@ on_each_database! {
         let live = keeper::use_session(&scene.app.ctx, &head(&scene.app, connection).await?).await?;
         assert!(scene.provider.takes(live.credentials.access.secret().expose()));
         assert_eq!(count(&scene.app, "upstream_credential").await?, 6, "the user's, and one for each page");
+        assert!(!leaks(&scene).await?);
+        let list = move |c: &mut _| {
+            while events::order::order_events(c)? {}
+            events::list_events_after(c, &TenantId::default_tenant(), &client_id, 0, 100)
+        };
+        let events = scene.app.store().write::<_, StoreError, _>(list).await?;
+        let told = |event: &Event| (event.event.clone(), event.user_id.clone(), event.provider.clone(), event.connection_id.clone());
+        let told: Vec<_> = events.iter().map(told).collect();
+        let (user, provider) = (Some("17".to_owned()), Some(PROVIDER.to_owned()));
+        assert_eq!(
+            told,
+            [
+                ("started".to_owned(), user.clone(), provider.clone(), None),
+                ("completed".to_owned(), user, provider, Some(connection.to_owned())),
+            ]
+        );
+        assert!(events.iter().all(|event| event.correlation_id.is_some() && event.correlation_id == events[0].correlation_id));
+        Ok(())
+    }
+
+    /// What a provider issued is committed before anything else is asked: a process that dies then, or that cannot store
+    /// the connection, leaves it to be given back. A short-lived token is exchanged before the account is asked for.
+    async fn what_was_issued_is_kept_until_it_is_settled(database) {
+        let scene = Connecting::with(database, |provider| {
+            let exchange = "[exchange]\nurl = \"ORIGIN/exchange\"\nmethod = \"GET\"\n[exchange.parameters]\n\
+                            client_id = \"{client_id}\"\nclient_secret = \"{client_secret}\"\n\
+                            fb_exchange_token = \"{access_token}\"\n[refresh]\npolicy = \"none\"\n";
+            provider.definition(exchange) + ACCOUNT
+        })
+        .await?;
+        scene.provider.script(|script| script.short_lived = true);
+        let (_, url) = scene.open(json!({})).await?;
+        let agent = Agent::default();
+        let callback = approve(&scene.leave(&agent, &url).await?).await?;
+        refuse(&scene, "upstream_credential", true).await?;
+        let waiting = tokio::spawn(async move { agent.get(&callback).await });
+        while scene.provider.calls().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!((count(&scene.app, "upstream_pending").await?, count(&scene.app, "work_queue").await?), (1, 1));
+        assert!(!leaks(&scene).await?, "it is kept encrypted");
+        waiting.abort();
+
+        let beside = scene.beside(database).await?;
+        scene.app.clock.advance(899);
+        causeway_flow::upstream::revocation::revoke_due(&beside.ctx).await?;
+        assert_eq!(scene.provider.live_grants(), 1);
+        scene.app.clock.advance(2);
+        causeway_flow::upstream::revocation::revoke_due(&beside.ctx).await?;
+        assert_eq!(scene.provider.live_grants(), 0);
+        refuse(&scene, "upstream_credential", false).await?;
+        scene.app.ctx.settle().await;
+        assert_eq!(count(&scene.app, "upstream_credential").await?, 0, "too late");
+
+        let id = scene.connect().await?;
+        let live = keeper::use_session(&scene.app.ctx, &head(&scene.app, &id).await?).await?;
+        assert!(live.credentials.access.secret().expose().starts_with("long-"));
         Ok(())
     }
 
@@ -97,8 +172,7 @@ on_each_database! {
         scene.app.clock.advance(601);
         scene.upkeep().await?;
         assert_eq!(scene.provider.live_grants(), 0, "revoked");
-        let dump = scene.app.store().read(causeway_store::testing::dump_text).await?;
-        assert!(!scene.provider.secrets().iter().any(|secret| dump.contains(secret)));
+        assert_eq!(count(&scene.app, "work_queue").await?, 0);
         Ok(())
     }
 
@@ -174,7 +248,7 @@ on_each_database! {
         let page = scene.agent.get(&url).await?;
         let token = crate::support::hidden(&page, "form_token");
         let form = [("provider", PROVIDER), ("form_token", &*token)];
-        let refuse = |refused| scene.app.store().write(move |c| causeway_store::testing::refuse_pending(c, refused));
+        let refuse = |refused| refuse(&scene, "upstream_pending", refused);
         refuse(true).await?;
         let failed = scene.agent.post(&url, &form).await?;
         assert!(failed.status >= 500 && failed.location().is_err(), "{failed:?}");

@@ -37,7 +37,8 @@ impl Scene {
     /// A platform client, with a tenant that it made.
     pub(crate) async fn platform(&self) -> Result<(OauthClient, String)> {
         let client = self.backend(|client| client.entitlements.manage_tenants = true).await?;
-        let made = self.ask_as(&client, None, "POST", "/api/tenants", Some(json!({ "name": "Acme" }))).await?;
+        let made =
+            self.ask_as(&client, None, "POST", "/api/tenants", Some(json!({ "name": "Acme" }))).await?;
         let tenant = made.json()["tenant_id"].as_str().expect("a tenant").to_owned();
         Ok((client, tenant))
     }

@@ -455,12 +455,12 @@ pub fn refuse_audit_events(c: &mut AnyConnection, refused: bool) -> Result<(), S
     refuse_rows(c, "audit_event", "INSERT", refused)
 }
 
-/// Makes the database refuse authorizations under way at providers, or accept them again.
+/// Makes the database refuse new rows of a table, or accept them again.
 ///
 /// # Errors
 /// [`StoreError`] when a statement fails.
-pub fn refuse_pending(c: &mut AnyConnection, refused: bool) -> Result<(), StoreError> {
-    refuse_rows(c, "upstream_pending", "INSERT", refused)
+pub fn refuse_new_rows(c: &mut AnyConnection, table: &str, refused: bool) -> Result<(), StoreError> {
+    refuse_rows(c, table, "INSERT", refused)
 }
 
 fn refuse_rows(c: &mut AnyConnection, table: &str, change: &str, refused: bool) -> Result<(), StoreError> {

@@ -8,7 +8,7 @@ use causeway_flow::connection::confirm;
 use causeway_flow::connection::connect_session::{self, ConnectSessionParams};
 use causeway_flow::connection::tenant_client::TenantClient;
 use causeway_types::secret::{ConnectCode, PlainToken};
-use causeway_types::{ConnectSessionId, Timestamp};
+use causeway_types::{ConnectSessionId, ErrorCode, Timestamp};
 
 use crate::bodies::connect::{
     ConfirmRequest, ConfirmedConnection, ConnectSessionRequest, ConnectSessionState, NewConnectSession,
@@ -16,7 +16,7 @@ use crate::bodies::connect::{
 };
 use crate::error::ApiError;
 use crate::http::answer::with_nonce;
-use crate::http::form::read_json;
+use crate::http::form::{InputError, read_json};
 use crate::http::headers::json_no_store;
 use crate::http::tenant_client::{Entered, require_tenant_client};
 use crate::state::AppState;
@@ -36,7 +36,7 @@ async fn make(
     payload: Payload,
     client: &TenantClient,
 ) -> Result<HttpResponse, ApiError> {
-    let asked: ConnectSessionRequest = read_json(req, payload).await?;
+    let asked: ConnectSessionRequest = read_json(req, payload).await.map_err(unreadable)?;
     let params = ConnectSessionParams {
         user_id: asked.user_id,
         providers: asked.providers,
@@ -100,7 +100,7 @@ async fn confirmed(
     payload: Payload,
     client: &TenantClient,
 ) -> Result<HttpResponse, ApiError> {
-    let ConfirmRequest { connect_code, user_id } = read_json(req, payload).await?;
+    let ConfirmRequest { connect_code, user_id } = read_json(req, payload).await.map_err(unreadable)?;
     let code = PlainToken::<ConnectCode>::presented(connect_code);
     let connection = confirm::confirm(&state.ctx, client, &code, &user_id).await?;
     let head = &connection.head;
@@ -113,4 +113,12 @@ async fn confirmed(
         account_ref: head.subject(),
     };
     Ok(json_no_store(StatusCode::OK, &body))
+}
+
+/// Another JSON than the endpoint expects is a request that cannot be served; it is about no client's metadata.
+fn unreadable(error: InputError) -> ApiError {
+    match error {
+        InputError::Json(_) => ApiError::bad_request(ErrorCode::InvalidRequest, &error),
+        error => error.into(),
+    }
 }

@@ -156,7 +156,9 @@ pub(super) async fn store(
             let (tenant_id, id) = (&session.tenant_id, &session.connect_session_id);
             let c = scope.connection();
             connect_sessions::finish_connect_session(c, tenant_id, id, &outcome, code)?;
-            kept.settle(c)?;
+            if !kept.settle(c)? {
+                return Err(Internal::Inconsistent("the answer was given back meanwhile"));
+            }
             insert_audit_event(c, &event)?;
             Ok(followed)
         }

@@ -33,12 +33,12 @@ pub(crate) struct KeptAnswer {
 
 impl KeptAnswer {
     /// Erases the answer, in the transaction in which its credentials become those of a connection, or once they are given
-    /// back.
-    pub(crate) fn settle(&self, c: &mut AnyConnection) -> Result<(), StoreError> {
-        pending::settle_answer(c, &self.state)?;
+    /// back; `false` when it was settled before.
+    pub(crate) fn settle(&self, c: &mut AnyConnection) -> Result<bool, StoreError> {
+        let is_settled = pending::settle_answer(c, &self.state)?;
         // If another process has claimed the work, it finds nothing to give back.
         work_queue::complete_work(c, &self.work)?;
-        Ok(())
+        Ok(is_settled)
     }
 }
 
@@ -119,7 +119,7 @@ async fn give_back_later(ctx: &Ctx, work: WorkItem) -> Result<(), Internal> {
         .await?;
     let kept = KeptAnswer { state, work };
     let Some(found) = found else {
-        return ctx.store().write(move |c| kept.settle(c).map_err(Internal::from)).await;
+        return ctx.store().write(move |c| kept.settle(c).map(drop).map_err(Internal::from)).await;
     };
     give_back(ctx, &found.provider, kept, &Redeemed::Other(found.payload)).await;
     Ok(())

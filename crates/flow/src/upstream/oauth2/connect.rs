@@ -438,16 +438,22 @@ impl OauthProvider {
         Ok(Identified { account: verified.account, issuer: Some(verified.issuer) })
     }
 
-    /// The account that tokens are for, if that can be found out: to give them back.
-    pub(super) async fn subject(&self, bound: &Bound, kept: &Kept) -> Option<String> {
-        let client = self.oauth()?;
+    /// The account that tokens are for, to give them back; `None`: nobody can find it out.
+    ///
+    /// # Errors
+    /// [`NoAnswer`]: not now.
+    pub(super) async fn subject(&self, bound: &Bound, kept: &Kept) -> Result<Option<String>, NoAnswer> {
         if let Some(named) = &kept.answer.account {
-            return Some(named.subject.clone());
+            return Ok(Some(named.subject.clone()));
         }
-        if matches!(client.identity, Identity::None) {
-            return None;
+        let Some(client) = self.oauth().filter(|client| client.identity != Identity::None) else {
+            return Ok(None);
+        };
+        match self.account(client, bound, kept).await {
+            Ok(found) => Ok(Some(found.account.subject)),
+            Err(ConnectFailure::Unavailable) => Err(NoAnswer::because("the account cannot be found out now")),
+            Err(_) => Ok(None),
         }
-        self.account(client, bound, kept).await.ok().map(|found| found.account.subject)
     }
 }
 

@@ -44,7 +44,7 @@ impl OauthProvider {
         let Some(tokens) = kept.answer.tokens() else { return Ok(()) };
         let (bound, kept) = self.bound_of(tenant_id, kept).await.map_err(NoAnswer::because)?;
         if self.reach() == Reach::Grant {
-            let Some(subject) = self.subject(&bound, &kept).await else {
+            let Some(subject) = self.subject(&bound, &kept).await? else {
                 tracing::warn!(
                     provider = self.name,
                     "tokens of an unknown account are not revoked: that could end connections of others"
