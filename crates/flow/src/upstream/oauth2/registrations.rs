@@ -39,10 +39,11 @@ impl Registrations {
 /// The registration as the OAuth client takes it.
 pub(crate) fn registered(registration: &Registration) -> RegisteredClient<'_> {
     let authentication = match registration.token_endpoint_auth_method {
-        TokenEndpointAuthMethod::None => ClientAuthentication::None,
-        TokenEndpointAuthMethod::ClientSecretPost => ClientAuthentication::ClientSecretPost,
-        TokenEndpointAuthMethod::PrivateKeyJwt => ClientAuthentication::PrivateKeyJwt,
-        _ => ClientAuthentication::ClientSecretBasic,
+        TokenEndpointAuthMethod::None => Some(ClientAuthentication::None),
+        TokenEndpointAuthMethod::ClientSecretBasic => Some(ClientAuthentication::ClientSecretBasic),
+        TokenEndpointAuthMethod::ClientSecretPost => Some(ClientAuthentication::ClientSecretPost),
+        TokenEndpointAuthMethod::PrivateKeyJwt => Some(ClientAuthentication::PrivateKeyJwt),
+        _ => None,
     };
     let credential = match &registration.client_secret {
         Some(current) => ClientCredential::Secret { current, next: registration.next_secret.as_ref() },
@@ -51,7 +52,7 @@ pub(crate) fn registered(registration: &Registration) -> RegisteredClient<'_> {
     RegisteredClient {
         client_id: registration.client_id.as_str(),
         redirect_uri: &registration.redirect_uri,
-        authentication: Some(authentication),
+        authentication,
         credential,
     }
 }
