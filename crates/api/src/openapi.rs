@@ -64,7 +64,8 @@ mod tests {
     use crate::routes;
 
     /// Our own pages, their forms and assets, and the addresses that the authorization server uses.
-    const OF_PAGES: [&str; 16] = [
+    const OF_PAGES: [&str; 17] = [
+        "/connect/{provider}/{registration_id}/data-deletion/{confirmation_code}",
         "/",
         "/assets/{name}",
         "/device",

@@ -83,6 +83,7 @@ struct Inner {
     lifecycle: Lifecycle,
     handle_checks: HandleChecks,
     upstreams: Upstreams,
+    registrations: Registrations,
     node: Node,
     runtime: Handle,
     tasks: TaskTracker,
@@ -136,6 +137,7 @@ impl Ctx {
             lifecycle: Lifecycle::default(),
             handle_checks: HandleChecks::default(),
             upstreams,
+            registrations,
             node,
             runtime: Handle::current(),
             tasks: TaskTracker::new(),
@@ -198,6 +200,11 @@ impl Ctx {
     /// The providers that sessions are kept at.
     pub(crate) fn upstreams(&self) -> &Upstreams {
         &self.0.upstreams
+    }
+
+    /// Our registrations at providers.
+    pub(crate) fn registrations(&self) -> &Registrations {
+        &self.0.registrations
     }
 
     /// How long a provider may take to renew credentials.

@@ -19,6 +19,7 @@ use causeway_flow::client::authentication::ClientAuthError;
 use causeway_flow::client::document_fetch::DocumentTrouble;
 use causeway_flow::client::registration::RegistrationError;
 use causeway_flow::client::registration::create::RegisterError;
+use causeway_flow::connection::deauthorize::{DeauthorizeError, SignedRequestError};
 use causeway_flow::connection::error::ConnectionError;
 use causeway_flow::connection::tenant_client::TenantError;
 use causeway_flow::logout::rp_initiated::LogoutError;
@@ -313,6 +314,9 @@ fn resources(book: &mut Book) {
     every!(book, json, ConnectionError {
         NotFound, NotEntitled { provider: "elsewhere".to_owned() }, ExportNotAllowed, NoSuchAccount, NotRelayed,
         Relay(RelayError::NoAccount), Internal(inside()),
+    });
+    every!(book, json, DeauthorizeError {
+        NotFound, Signed(SignedRequestError::Signature), Code, Internal(inside()),
     });
     every!(book, json, UploadError { Broken, Stalled, NoRoom });
     book.section("Sessions and events of a client");

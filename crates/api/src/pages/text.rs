@@ -23,6 +23,7 @@ pub(super) struct Text {
     pub(super) account: Account,
     pub(super) logout: Logout,
     pub(super) device: Device,
+    pub(super) data_deletion: DataDeletion,
     pub(super) form_post: FormPost,
     pub(super) error: Error,
     pub(super) demo: Demo,
@@ -144,6 +145,13 @@ pub(super) struct Device {
     pub(super) done_what: &'static str,
     pub(super) denied: &'static str,
     pub(super) denied_what: &'static str,
+}
+
+pub(super) struct DataDeletion {
+    pub(super) done: &'static str,
+    pub(super) done_what: &'static str,
+    pub(super) pending: &'static str,
+    pub(super) pending_what: &'static str,
 }
 
 pub(super) struct FormPost {

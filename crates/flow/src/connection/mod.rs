@@ -1,5 +1,6 @@
 //! Connections at providers, as the clients of a tenant see and use them.
 
+pub mod deauthorize;
 pub mod error;
 pub mod export;
 pub mod refresh;

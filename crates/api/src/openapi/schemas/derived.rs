@@ -11,7 +11,9 @@ use crate::bodies::admin::{
     AdminAuditEvents, AdminClients, AdminKeys, AdminMadeKey, AdminNewKey, AdminRevoked, AdminSecret,
     AdminSessions, AdminWhose,
 };
-use crate::bodies::connection_use::{ConnectionCredential, RefreshedConnection, VerifiedConnection};
+use crate::bodies::connection_use::{
+    ConnectionCredential, DataDeletion, RefreshedConnection, VerifiedConnection,
+};
 use crate::bodies::oauth::{DeviceAnswer, ErrorBody, PushedAnswer, RegisteredClient, TokenAnswer};
 use crate::bodies::session::{ExportedSession, FoundSession, Session, SessionProof, SignInPrompt};
 use crate::graphql::GraphQlRequest;
@@ -36,6 +38,7 @@ pub(super) fn all() -> Map<String, Value> {
         .add::<RefreshedConnection<'_>>()
         .add::<VerifiedConnection<'_>>()
         .add::<ConnectionCredential<'_>>()
+        .add::<DataDeletion>()
         .add::<AdminClients<'_>>()
         .add::<AdminSecret<'_>>()
         .add::<AdminSessions<'_>>()

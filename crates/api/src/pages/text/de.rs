@@ -4,7 +4,8 @@ use causeway_flow::upstream::connect::SignInTrouble;
 use causeway_types::Timestamp;
 
 use super::{
-    Account, Consent, Demo, Device, Error, FormPost, Home, Logout, ProblemWords, Scopes, SignIn, Text,
+    Account, Consent, DataDeletion, Demo, Device, Error, FormPost, Home, Logout, ProblemWords, Scopes, SignIn,
+    Text,
 };
 use crate::pages::notice::{AccountNotice, DeviceTrouble};
 use crate::pages::problem::Problem;
@@ -141,6 +142,12 @@ pub(in crate::pages) static DE: Text = Text {
         denied: "Nichts wurde verbunden",
         denied_what: "Das Gerät hat keinen Zugriff auf dein Konto. Wolltest du es doch verbinden, beginne dort noch \
                       einmal.",
+    },
+    data_deletion: DataDeletion {
+        done: "Deine Daten sind gelöscht",
+        done_what: "Alles, was mit diesem Konto verbunden war, ist beendet, und der Zugriff darauf ist hier entfernt.",
+        pending: "Deine Daten werden gelöscht",
+        pending_what: "Das dauert ein paar Minuten. Du kannst diese Seite später noch einmal öffnen.",
     },
     form_post: FormPost {
         title: "Zurück zur App",

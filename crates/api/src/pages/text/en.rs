@@ -4,7 +4,8 @@ use causeway_flow::upstream::connect::SignInTrouble;
 use causeway_types::Timestamp;
 
 use super::{
-    Account, Consent, Demo, Device, Error, FormPost, Home, Logout, ProblemWords, Scopes, SignIn, Text,
+    Account, Consent, DataDeletion, Demo, Device, Error, FormPost, Home, Logout, ProblemWords, Scopes, SignIn,
+    Text,
 };
 use crate::pages::notice::{AccountNotice, DeviceTrouble};
 use crate::pages::problem::Problem;
@@ -133,6 +134,12 @@ pub(in crate::pages) static EN: Text = Text {
         done_what: "You can close this page and go back to your device. It continues by itself within a few seconds.",
         denied: "Nothing was connected",
         denied_what: "The device has no access to your account. If you did want to connect it, start again there.",
+    },
+    data_deletion: DataDeletion {
+        done: "Your data is deleted",
+        done_what: "Everything that was connected to this account has ended, and its access is removed here.",
+        pending: "Your data is being deleted",
+        pending_what: "This takes a few minutes. You can open this page again later.",
     },
     form_post: FormPost {
         title: "Back to the app",
