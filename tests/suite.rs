@@ -51,6 +51,7 @@ mod conformance {
 }
 mod faults {
     mod bad_input;
+    mod connections;
     mod crash;
     mod database;
     mod keep_alive;

@@ -8,7 +8,7 @@ use causeway_testkit::{GRAPH, XrpcReply};
 use causeway_types::{ClientId, SessionState, TenantId};
 use serde_json::json;
 
-use crate::support::{Relay, on_each_database};
+use crate::support::{Relay, on_each_database, within_a_second};
 
 /// Headers of a call that pass.
 const PASS: [(&str, &str); 6] = [
@@ -114,9 +114,7 @@ on_each_database! {
         let url = relay.app.at(&format!("/relay/{}/api/x", connection.id()));
         assert_eq!(relay.agent.get(&url).await?.status, 401);
         Relay::entitle(&relay.app, &relay.client, |client| client.entitlements.providers.clear()).await?;
-        relay.app.clock.advance(61);
-        assert_eq!(relay.call("GET", &connection, "/api/x").await?.refusal(), "403 access_denied");
-        assert_eq!(relay.provider.calls().len(), 3, "only those that were allowed");
+        within_a_second(async || Ok(relay.call("GET", &connection, "/api/x").await?.refusal() == "403 access_denied")).await?;
         Ok(())
     }
 
@@ -349,7 +347,7 @@ on_each_database! {
 
         assert_eq!(post("credential").await?.refusal(), "403 access_denied");
         Relay::entitle(&relay.app, &relay.client, |client| client.entitlements.set(Entitlement::SessionExport, true)).await?;
-        relay.app.clock.advance(61);
+        within_a_second(async || Ok(post("credential").await?.status == 200)).await?;
         let exported = post("credential").await?.json();
         assert!(relay.provider.takes(exported["access_token"].as_str().unwrap()), "{exported}");
         assert!(exported["expires_in"].as_i64().unwrap() <= 3600, "{exported}");

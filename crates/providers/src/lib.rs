@@ -35,6 +35,7 @@ pub mod relay;
 mod request;
 mod rules;
 mod schema;
+pub mod signed_request;
 #[cfg(test)]
 mod testing;
 mod values;

@@ -427,3 +427,4 @@ diesel::allow_tables_to_appear_in_same_query!(
 );
 diesel::allow_tables_to_appear_in_same_query!(managed_account, upstream_credential);
 diesel::allow_tables_to_appear_in_same_query!(tenant, tenant_client);
+diesel::allow_tables_to_appear_in_same_query!(tenant, upstream_session);

@@ -25,6 +25,15 @@ pub(crate) struct VerifiedConnection<'a> {
     pub(crate) status: &'a str,
 }
 
+/// The answer to a request to delete a user's data, as Facebook expects it.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct DataDeletion {
+    /// The page about the outcome.
+    pub(crate) url: String,
+    /// The code of the request.
+    pub(crate) confirmation_code: String,
+}
+
 /// A credential of a connection.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct ConnectionCredential<'a> {

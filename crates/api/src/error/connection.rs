@@ -1,6 +1,7 @@
 //! Errors of the use of connections.
 
 use actix_web::http::StatusCode;
+use causeway_flow::connection::deauthorize::DeauthorizeError;
 use causeway_flow::connection::error::ConnectionError;
 use causeway_types::TokenType;
 
@@ -18,6 +19,17 @@ impl From<ConnectionError> for ApiError {
             ConnectionError::NotEntitled { .. } | ConnectionError::ExportNotAllowed => {
                 Self::new(StatusCode::FORBIDDEN, code, &text)
             }
+        }
+    }
+}
+
+impl From<DeauthorizeError> for ApiError {
+    fn from(error: DeauthorizeError) -> Self {
+        let (code, text) = (error.code(), error.to_string());
+        match error {
+            DeauthorizeError::Internal(error) => Self::internal(&error),
+            DeauthorizeError::Signed(_) => Self::new(StatusCode::BAD_REQUEST, code, &text),
+            DeauthorizeError::NotFound | DeauthorizeError::Code => Self::new(StatusCode::NOT_FOUND, code, &text),
         }
     }
 }

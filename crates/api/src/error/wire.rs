@@ -23,6 +23,7 @@ use causeway_flow::connection::begin::BeginError;
 use causeway_flow::connection::complete::CompleteError;
 use causeway_flow::connection::confirm::ConfirmError;
 use causeway_flow::connection::connect_session::ConnectSessionError;
+use causeway_flow::connection::deauthorize::{DeauthorizeError, SignedRequestError};
 use causeway_flow::connection::list::ListError;
 use causeway_flow::connection::show::ConnectionError as ShowError;
 use causeway_flow::connection::tenant_client::{InvalidUserId, TenantError};
@@ -329,6 +330,9 @@ fn resources(book: &mut Book) {
     every!(book, json, ConnectionError {
         NotFound, NotEntitled { provider: "elsewhere".to_owned() }, ExportNotAllowed, NoSuchAccount, NotRelayed,
         Relay(RelayError::NoAccount), Internal(inside()),
+    });
+    every!(book, json, DeauthorizeError {
+        NotFound, Signed(SignedRequestError::Signature), Code, Internal(inside()),
     });
     every!(book, json, UploadError { Broken, Stalled, NoRoom });
     book.section("Sessions and events of a client");

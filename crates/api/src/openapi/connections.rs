@@ -5,8 +5,10 @@ use serde_json::json;
 use super::operation::{Operation, Path, Security};
 
 pub(super) fn paths() -> Vec<Path> {
-    let [refresh, verify, credential] = used();
-    vec![relay(), refresh, verify, credential]
+    let mut paths = vec![relay()];
+    paths.extend(used());
+    paths.extend(signed());
+    paths
 }
 
 fn by_client(id: &'static str, summary: &str) -> Operation {
@@ -77,6 +79,42 @@ fn used() -> [Path; 3] {
                 )
                 .header("Causeway-Account", "a managed account, by its id or the provider's")
                 .answer(200, "the access token", "ConnectionCredential"),
+            )],
+        ),
+    ]
+}
+
+/// Requests that the provider signs.
+fn signed() -> [Path; 2] {
+    let form = json!({
+        "type": "object", "required": ["signed_request"], "properties": { "signed_request": { "type": "string" } },
+    });
+    let op = |id, summary| {
+        Operation::new("resources", id, summary)
+            .by(Security::Anybody)
+            .path("provider", "the provider")
+            .path("registration_id", "the registration whose secret signs")
+            .body("application/x-www-form-urlencoded", &form, true)
+            .errors(&[400, 408, 413, 415, 503])
+    };
+    [
+        (
+            "/connect/{provider}/{registration_id}/deauthorize",
+            vec![(
+                "post",
+                op("deauthorize", "Ends the connections of a user who has removed the app at Facebook")
+                    .empty(200, "they have ended"),
+            )],
+        ),
+        (
+            "/connect/{provider}/{registration_id}/data-deletion",
+            vec![(
+                "post",
+                op("deleteData", "Ends the connections of a user who wants their data deleted at Facebook").answer(
+                    200,
+                    "the page about the outcome, and the code of the request",
+                    "DataDeletion",
+                ),
             )],
         ),
     ]

@@ -12,6 +12,7 @@ mod assets;
 mod choose;
 mod connect;
 mod consent;
+mod data_deletion;
 mod device;
 mod error;
 mod form_post;
@@ -34,6 +35,7 @@ pub use self::assets::{
 pub use self::choose::ChoosePage;
 pub use self::connect::{ConnectDonePage, ConnectOffer, ConnectPage};
 pub use self::consent::{AskedScopes, CONSENT_ACTION, ConsentPage};
+pub use self::data_deletion::DataDeletionPage;
 pub use self::device::{DEVICE_ACTION, DEVICE_CONFIRM_ACTION, DeviceConfirmPage, DeviceDonePage, DevicePage};
 pub use self::error::{ErrorPage, Onward};
 pub use self::form_post::FormPostPage;

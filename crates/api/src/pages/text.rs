@@ -24,6 +24,7 @@ pub(super) struct Text {
     pub(super) logout: Logout,
     pub(super) device: Device,
     pub(super) connect: Connect,
+    pub(super) data_deletion: DataDeletion,
     pub(super) form_post: FormPost,
     pub(super) error: Error,
     pub(super) demo: Demo,
@@ -159,6 +160,13 @@ pub(super) struct Connect {
     pub(super) proceed: Around,
     pub(super) done: &'static str,
     pub(super) done_what: Around,
+}
+
+pub(super) struct DataDeletion {
+    pub(super) done: &'static str,
+    pub(super) done_what: &'static str,
+    pub(super) pending: &'static str,
+    pub(super) pending_what: &'static str,
 }
 
 pub(super) struct FormPost {

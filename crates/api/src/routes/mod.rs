@@ -11,6 +11,7 @@ mod connect_sessions;
 mod connections;
 mod connection_use;
 mod consent;
+mod deauthorize;
 mod device;
 mod events;
 mod graphql;
@@ -159,6 +160,18 @@ fn with_path_parameters(config: &mut ServiceConfig) {
         .service(
             api("/api/connections/{connection_id}/credential", "POST")
                 .route(post().to(connection_use::credential)),
+        )
+        .service(
+            api("/connect/{provider}/{registration_id}/deauthorize", "POST")
+                .route(post().to(deauthorize::deauthorize)),
+        )
+        .service(
+            api("/connect/{provider}/{registration_id}/data-deletion", "POST")
+                .route(post().to(deauthorize::delete_data)),
+        )
+        .service(
+            api("/connect/{provider}/{registration_id}/data-deletion/{confirmation_code}", "GET, HEAD")
+                .route(read().to(deauthorize::status)),
         )
         .service(
             api("/xrpc/{nsid}", "GET, POST")

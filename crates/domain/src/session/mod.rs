@@ -123,8 +123,10 @@ impl SessionHead {
         }
     }
 
-    /// When it ends unless it is used before; `None`: it has no idle end.
+    /// When it ends unless it is used before; `None`: it has no idle end. Sessions at other providers than AT Protocol
+    /// servers have none: they are bound to no browser, and kept alive until somebody ends them.
     pub fn idle_end(&self) -> Option<Timestamp> {
+        self.atproto().ok()?;
         self.kind.idle_seconds().map(|seconds| self.last_used_at.plus(seconds))
     }
 
@@ -228,7 +230,7 @@ mod tests {
     #[test]
     fn an_idle_device_session_has_ended() {
         use SessionState::{Active, Ended, Pending, ReauthRequired};
-        let device = elsewhere();
+        let device = head(Binding::Atproto(atproto()));
         let end = device.idle_end().unwrap();
         let at = |state, now| {
             let head = SessionHead { state, ..device.clone() };
@@ -240,5 +242,7 @@ mod tests {
         }
         let background = SessionHead { kind: SessionKind::Background, ..device };
         assert_eq!((background.idle_end(), background.is_alive_at(Timestamp(i64::MAX))), (None, true));
+        let other = elsewhere();
+        assert_eq!((other.idle_end(), other.is_alive_at(Timestamp(i64::MAX))), (None, true));
     }
 }

@@ -18,6 +18,7 @@ pub mod tenant_client;
 pub mod tenants;
 pub mod users;
 
+pub mod deauthorize;
 pub mod error;
 pub mod export;
 pub mod refresh;

@@ -9,7 +9,7 @@ use causeway_domain::connection::{
 };
 use causeway_domain::session::{Credentials, SessionHead};
 use causeway_types::{
-    ClientId, CredentialId, IdentityId, RegistrationId, SessionState, TenantUser, Timestamp,
+    ClientId, CredentialId, IdentityId, RegistrationId, SessionState, TenantId, TenantUser, Timestamp,
     UpstreamSessionId,
 };
 use diesel::prelude::*;
@@ -19,13 +19,14 @@ use super::credentials::{self, NewCredential, Renewal};
 use super::{access, users};
 use crate::encryption::keyring::EncryptionKeyRing;
 use crate::engine::column::Column;
+use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
 use crate::engine::fixed::fixed;
 use crate::engine::paging::{Page, PageRequest};
 use crate::engine::tenancy::TenantScope;
 use crate::events::{self, EventKind};
 use crate::schema::upstream_session::{self, dsl};
-use crate::schema::{connection_access, upstream_credential};
+use crate::schema::{connection_access, tenant, upstream_credential};
 use crate::sessions::head::HeadRow;
 use crate::sessions::{self, Reach};
 
@@ -405,4 +406,45 @@ pub fn note_error(
     let current = row!(scope, session_id).filter(dsl::iteration.eq(iteration));
     let failed = (dsl::last_error.eq(Some(&error.code)), dsl::last_error_at.eq(Some(error.at.as_secs())));
     Ok(fixed!(diesel::update(current).set(failed)).execute(scope.connection())? == 1)
+}
+
+/// Finds the tenant of a registration that connections were made with. The provider names the registration, and no tenant.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn find_tenant_of_registration(
+    c: &mut AnyConnection,
+    registration_id: &RegistrationId,
+) -> Result<Option<TenantId>, StoreError> {
+    let found = tenant::table
+        .inner_join(
+            upstream_session::table.on(dsl::tenant_id
+                .eq(tenant::tenant_id)
+                .and(dsl::registration_id.eq(Some(registration_id.as_str())))),
+        )
+        .limit(1)
+        .select(tenant::tenant_id);
+    Ok(fixed!(found).get_result::<String>(c).optional()?.map(TenantId::new))
+}
+
+/// Lists connections of an account at the provider that were made with a registration and have not ended, at most
+/// `limit`.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or a row is corrupt.
+pub fn list_connections_of_account(
+    scope: &mut TenantScope<'_>,
+    registration_id: &RegistrationId,
+    subject: &str,
+    limit: i64,
+) -> Result<Vec<SessionHead>, StoreError> {
+    let rows = live!(scope)
+        .filter(dsl::registration_id.eq(registration_id.as_str()))
+        .filter(dsl::subject.eq(subject))
+        .filter(dsl::state.ne(SessionState::Ended.as_str()))
+        .order(dsl::session_id.asc())
+        .limit(limit)
+        .select(HeadRow::as_select())
+        .load::<HeadRow>(scope.connection())?;
+    rows.into_iter().map(HeadRow::into_domain).collect()
 }

@@ -104,7 +104,7 @@ const ABANDONED: &str = "SELECT session_id AS id FROM upstream_session \
     WHERE state = 'pending' AND created_at <= $1 ORDER BY created_at LIMIT $2";
 /// Sessions past their idle timeout.
 const IDLE: &str = "SELECT session_id AS id FROM upstream_session \
-    WHERE session_kind = 'device' AND state <> 'ended' AND last_used_at <= $1 \
+    WHERE session_kind = 'device' AND provider = 'atproto' AND state <> 'ended' AND last_used_at <= $1 \
     ORDER BY last_used_at LIMIT $2";
 /// Clients registered over HTTP long ago that no user ever signed in to, or not for as long as anything is
 /// retained. Each subquery reads one entry of an index.

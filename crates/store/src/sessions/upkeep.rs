@@ -1,7 +1,7 @@
 //! Refresh state on a session's head besides new tokens: the pause after a failure, the proof that the
 //! account is still at the same server, and the due time of a refresh that no request asks for.
 
-use causeway_domain::session::{Cooldown, HandleCheck, SessionHead, VERIFIED_SECONDS};
+use causeway_domain::session::{ATPROTO, Cooldown, HandleCheck, SessionHead, VERIFIED_SECONDS};
 use causeway_types::{SessionKind, SessionState, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -178,8 +178,8 @@ pub fn note_verified(
     Ok(())
 }
 
-/// Schedules a background session's refresh for `due`, whether the session is in use or not. Other kinds of
-/// session are left alone.
+/// Schedules the refresh of a session without an idle end for `due`, whether the session is in use or not. Others, the
+/// device sessions at AT Protocol servers, are left alone.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -190,7 +190,7 @@ pub fn schedule_refresh(
 ) -> Result<(), StoreError> {
     let background = dsl::upstream_session
         .filter(dsl::session_id.eq(session_id.as_str()))
-        .filter(dsl::session_kind.eq(SessionKind::Background.as_str()))
+        .filter(dsl::session_kind.eq(SessionKind::Background.as_str()).or(dsl::provider.ne(ATPROTO)))
         .filter(dsl::state.eq(SessionState::Active.as_str()));
     Ok(fixed!(diesel::update(background).set(dsl::refresh_due_at.eq(Some(due.as_secs())))).defer(c)?)
 }

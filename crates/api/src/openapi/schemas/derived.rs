@@ -15,7 +15,9 @@ use crate::bodies::connect::{
     ConfirmRequest, ConfirmedConnection, ConnectSessionRequest, NewConnectSession, ShownConnectSession,
 };
 use crate::bodies::connection::{ConnectionDetail, Connections, ShareWith};
-use crate::bodies::connection_use::{ConnectionCredential, RefreshedConnection, VerifiedConnection};
+use crate::bodies::connection_use::{
+    ConnectionCredential, DataDeletion, RefreshedConnection, VerifiedConnection,
+};
 use crate::bodies::oauth::{DeviceAnswer, ErrorBody, PushedAnswer, RegisteredClient, TokenAnswer};
 use crate::bodies::session::{ExportedSession, FoundSession, Session, SessionProof, SignInPrompt};
 use crate::bodies::tenant::{AdminNewTenant, ExportedUser, NewTenantBody, Tenants, Users};
@@ -49,6 +51,7 @@ pub(super) fn all() -> Map<String, Value> {
         .add::<RefreshedConnection<'_>>()
         .add::<VerifiedConnection<'_>>()
         .add::<ConnectionCredential<'_>>()
+        .add::<DataDeletion>()
         .add::<AdminClients<'_>>()
         .add::<AdminSecret<'_>>()
         .add::<AdminSessions<'_>>()

@@ -4,7 +4,7 @@ use causeway_flow::upstream::connect::SignInTrouble;
 use causeway_types::Timestamp;
 
 use super::{
-    Account, Connect, Consent, Demo, Device, Error, FormPost, Home, Logout, ProblemWords, Scopes, SignIn,
+    Account, Connect, Consent, DataDeletion, Demo, Device, Error, FormPost, Home, Logout, ProblemWords, Scopes, SignIn,
     Text,
 };
 use crate::pages::notice::{AccountNotice, DeviceTrouble};
@@ -158,6 +158,12 @@ pub(in crate::pages) static DE: Text = Text {
         proceed: ("Weiter zu ", ""),
         done: "Das Konto ist verbunden",
         done_what: ("Dein Konto bei ", " ist verbunden. Du kannst diese Seite schließen."),
+    },
+    data_deletion: DataDeletion {
+        done: "Deine Daten sind gelöscht",
+        done_what: "Alles, was mit diesem Konto verbunden war, ist beendet, und der Zugriff darauf ist hier entfernt.",
+        pending: "Deine Daten werden gelöscht",
+        pending_what: "Das dauert ein paar Minuten. Du kannst diese Seite später noch einmal öffnen.",
     },
     form_post: FormPost {
         title: "Zurück zur App",

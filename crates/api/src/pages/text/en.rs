@@ -4,7 +4,7 @@ use causeway_flow::upstream::connect::SignInTrouble;
 use causeway_types::Timestamp;
 
 use super::{
-    Account, Connect, Consent, Demo, Device, Error, FormPost, Home, Logout, ProblemWords, Scopes, SignIn,
+    Account, Connect, Consent, DataDeletion, Demo, Device, Error, FormPost, Home, Logout, ProblemWords, Scopes, SignIn,
     Text,
 };
 use crate::pages::notice::{AccountNotice, DeviceTrouble};
@@ -150,6 +150,12 @@ pub(in crate::pages) static EN: Text = Text {
         proceed: ("Continue to ", ""),
         done: "The account is connected",
         done_what: ("Your account at ", " is connected. You can close this page."),
+    },
+    data_deletion: DataDeletion {
+        done: "Your data is deleted",
+        done_what: "Everything that was connected to this account has ended, and its access is removed here.",
+        pending: "Your data is being deleted",
+        pending_what: "This takes a few minutes. You can open this page again later.",
     },
     form_post: FormPost {
         title: "Back to the app",

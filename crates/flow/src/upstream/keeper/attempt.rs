@@ -12,7 +12,7 @@ use causeway_store::events::{self, EventKind};
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::sessions;
 use causeway_store::sessions::upkeep::{self, FailedRefresh};
-use causeway_types::{SessionKind, Timestamp, UpstreamSessionId};
+use causeway_types::{Timestamp, UpstreamSessionId};
 use futures_util::future::{Either, select};
 use tokio::time::{sleep, timeout};
 
@@ -190,7 +190,7 @@ impl RefreshAttempt<'_> {
     ) -> Result<SessionHead, SessionError> {
         let Self { ctx, head, lease, .. } = self;
         let now = ctx.now();
-        let keep = (head.kind == SessionKind::Background)
+        let keep = (head.idle_end().is_none())
             .then(|| self.upstream.policy(head, answer).keep_alive_at(now, ctx.jitter()))
             .flatten();
         // Not advanced: an earlier try did commit after all, another holder moved the head, or the session
