@@ -1,5 +1,6 @@
 //! Middleware around every request: assigns its id, finds the client's address, traces and logs it.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
@@ -18,6 +19,7 @@ use actix_web::web::Data;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use causeway_flow::operations::trace;
+use causeway_types::secret::{Connect, TokenKind as _};
 use ipnet::IpNet;
 use opentelemetry::trace::SpanContext;
 use tracing::{Instrument as _, Span};
@@ -49,7 +51,7 @@ pub(crate) async fn observe(
         request_id = %origin.request_id,
         trace_id = tracing::field::Empty,
         method = %req.method(),
-        path = req.path(),
+        path = &*loggable(req.path()),
         client = origin.client.map(tracing::field::display),
         correlation_id = tracing::field::Empty,
     );
@@ -157,6 +159,14 @@ fn forwarded_for(headers: &HeaderMap, is_trusted: impl Fn(&IpAddr) -> bool) -> O
 /// Whether a forwarded id is short and made of characters that are safe in logs and pages.
 fn is_token(id: &str) -> bool {
     (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+}
+
+/// A path for the log. The token of a connect session is in its address, and works until it is used.
+fn loggable(path: &str) -> Cow<'_, str> {
+    match path.strip_prefix("/connect/").filter(|rest| rest.starts_with(Connect::PREFIX)) {
+        Some(_) => "/connect/[redacted]".into(),
+        None => path.into(),
+    }
 }
 
 #[cfg(test)]

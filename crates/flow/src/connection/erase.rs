@@ -46,7 +46,11 @@ pub async fn erase_due(ctx: &Ctx) -> Result<(), Internal> {
             return Ok(());
         }
         for item in claimed {
-            erase_all(ctx, item).await?;
+            let tenant_id = item.tenant_id.clone();
+            // Its claim runs out, and then it is tried again; the others do not wait for that.
+            if let Err(error) = erase_all(ctx, item).await {
+                tracing::error!(%error, %tenant_id, "an erasure failed");
+            }
         }
         revocation::revoke_due_soon(ctx);
     }

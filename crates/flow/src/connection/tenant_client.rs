@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use causeway_domain::client::Client;
-use causeway_store::TenantStore;
+use causeway_store::{StoreError, TenantStore};
 use causeway_store::connections::tenants;
 use causeway_types::{ErrorCode, TenantId, TenantUser, UserId, UserNamespace};
 
@@ -53,27 +53,38 @@ impl TenantError {
     }
 }
 
+impl From<StoreError> for TenantError {
+    fn from(error: StoreError) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
 impl TenantClient {
-    /// Lets a client into the tenant that its request names (`Causeway-Tenant`). A client that manages tenants has to name
-    /// one in every request; another client acts in its own, and may name that.
+    /// Lets a client into the tenant that its request names (`Causeway-Tenant`). A client that manages tenants, or acts in
+    /// several, has to name one in every request; another client acts in its own, and may name that.
     ///
     /// # Errors
     /// [`TenantError`].
     pub async fn enter(ctx: &Ctx, client: Arc<Client>, named: Option<&str>) -> Result<Self, TenantError> {
-        let tenant_id = match named {
-            Some(named) => TenantId::new(named),
-            None if client.entitlements.manage_tenants => return Err(TenantError::Unnamed),
-            None => client.tenant_id.clone(),
-        };
-        let (tenant, id) = (tenant_id.clone(), client.client_id.clone());
-        let found = ctx
-            .store()
-            .find(move |c| tenants::find_tenant_of_client(c, &tenant, &id).map_err(Internal::from))
-            .await?;
+        let (named, id) = (named.map(TenantId::new), client.client_id.clone());
+        if named.is_none() && client.entitlements.manage_tenants {
+            return Err(TenantError::Unnamed);
+        }
+        let found = ctx.store().find(move |c| {
+            let found = match &named {
+                Some(named) => tenants::find_tenant_of_client(c, named, &id)?,
+                None => match tenants::find_some_tenants_of_client(c, &id)?.as_slice() {
+                    [_, _, ..] => return Err(TenantError::Unnamed),
+                    only => only.first().cloned(),
+                },
+            };
+            found.ok_or(TenantError::NotFound)
+        });
+        let tenant = found.await?;
         let own = || UserNamespace::of_client(&client.client_id);
-        let namespace = found.ok_or(TenantError::NotFound)?.user_namespace.or_else(own);
+        let namespace = tenant.user_namespace.or_else(own);
         let namespace = namespace.ok_or(Internal::Inconsistent("the name of a client is no namespace"))?;
-        Ok(Self { client, tenant_id, namespace })
+        Ok(Self { client, tenant_id: tenant.tenant_id, namespace })
     }
 
     /// The user of the client's own name `user_id`, whether the tenant knows them or not.

@@ -89,6 +89,9 @@ pub async fn export(
     found.await?.ok_or(UserError::NotFound)
 }
 
+/// Connections in a page of an export at most: each comes with its accounts and credentials.
+const MOST_EXPORTED: i64 = 20;
+
 /// Reads a user's data; `None`: the tenant does not know the user.
 pub(crate) fn export_user(
     scope: &mut TenantScope<'_>,
@@ -98,7 +101,8 @@ pub(crate) fn export_user(
 ) -> Result<Option<UserExport>, StoreError> {
     let Some(created_at) = users::find_user(scope, user)? else { return Ok(None) };
     let filter = ConnectionFilter { client_id, user: Some(user.clone()), ..ConnectionFilter::default() };
-    let Page { items, next } = heads::list_connections(scope, &filter, page)?;
+    let page = PageRequest { limit: page.limit.min(MOST_EXPORTED), after: page.after.clone() };
+    let Page { items, next } = heads::list_connections(scope, &filter, &page)?;
     let items = items.into_iter().map(|connection| details(scope, connection)).collect::<Result<_, _>>()?;
     Ok(Some(UserExport { user: user.clone(), created_at, connections: Page { items, next } }))
 }

@@ -206,7 +206,8 @@ pub fn find_connection(
     found.map(|(head, row)| row.into_domain(head)).transpose()
 }
 
-/// Selects connections.
+/// Selects connections. One that was never confirmed is on no list, however it ended: whoever opened the link may not have
+/// been the client's user.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionFilter {
     /// Those that this client may use.
@@ -249,6 +250,7 @@ pub fn list_connections(
     if let Some(provider) = &filter.provider {
         query = query.filter(dsl::provider.eq(provider.clone()));
     }
+    query = query.filter(dsl::confirmed_at.is_not_null());
     query = match filter.state {
         Some(state) => query.filter(dsl::state.eq(state.as_str())),
         None => query.filter(

@@ -147,6 +147,23 @@ pub fn find_tenant_of_client(
     fixed!(own).get_result::<Row>(c).optional()?.map(Row::into_domain).transpose()
 }
 
+/// Finds the tenants that a client acts in, two at most: whether there is one that it need not name.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or a row is corrupt.
+pub fn find_some_tenants_of_client(
+    c: &mut AnyConnection,
+    client_id: &ClientId,
+) -> Result<Vec<Tenant>, StoreError> {
+    let own = tenant::table
+        .inner_join(tenant_client::table.on(tenant_client::tenant_id.eq(tenant::tenant_id)))
+        .filter(tenant_client::client_id.eq(client_id.as_str()))
+        .filter(tenant::deleted_at.is_null())
+        .limit(2)
+        .select(Row::as_select());
+    fixed!(own).load::<Row>(c)?.into_iter().map(Row::into_domain).collect()
+}
+
 /// Lists a page of the tenants that a client acts in, in the order of their identifiers.
 ///
 /// # Errors
