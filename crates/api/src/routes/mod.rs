@@ -143,7 +143,9 @@ fn with_path_parameters(config: &mut ServiceConfig) {
         .service(
             api("/api/connections/{connection_id}/refresh", "POST").route(post().to(connection_use::refresh)),
         )
-        .service(api("/api/connections/{connection_id}/verify", "POST").route(post().to(connection_use::verify)))
+        .service(
+            api("/api/connections/{connection_id}/verify", "POST").route(post().to(connection_use::verify)),
+        )
         .service(
             api("/api/connections/{connection_id}/credential", "POST")
                 .route(post().to(connection_use::credential)),

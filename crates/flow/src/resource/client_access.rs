@@ -28,7 +28,8 @@ pub struct ClientBearer {
 #[tracing::instrument(name = "flow.client_access", skip_all)]
 pub async fn verify(ctx: &Ctx, request: &AccessRequest<'_>) -> Result<ClientBearer, AccessError> {
     let (hash, now) = (request.token.hash(), ctx.now());
-    let found = ctx.store().find(move |c| tokens::find_access_token(c, &hash).map_err(Internal::from)).await?;
+    let found =
+        ctx.store().find(move |c| tokens::find_access_token(c, &hash).map_err(Internal::from)).await?;
     let live = found.filter(|token| !token.revoked && token.expires_at > now);
     let token = live.ok_or(AccessError::Invalid)?;
     if !token.resources.admit(ctx.issuer()) {
