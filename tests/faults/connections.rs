@@ -25,7 +25,13 @@ async fn head(relay: &Relay, connection: &TestConnection) -> Result<SessionHead>
 }
 
 /// A request of Facebook's form with this payload.
-async fn signed(relay: &Relay, connection: &TestConnection, what: &str, payload: &Value, key: &str) -> Result<Answer> {
+async fn signed(
+    relay: &Relay,
+    connection: &TestConnection,
+    what: &str,
+    payload: &Value,
+    key: &str,
+) -> Result<Answer> {
     let binding: Value = serde_json::from_str(&connection.head.other()?.data)?;
     let registration = binding["registration_id"].as_str().unwrap();
     let payload = URL_SAFE_NO_PAD.encode(payload.to_string());

@@ -71,7 +71,12 @@ async fn connected_called_and_ended_with_nothing_registered() -> Result<()> {
     let client: Value = serde_json::from_slice(&created.stdout)
         .with_context(|| String::from_utf8_lossy(&created.stderr).into_owned())?;
     let text = |name: &str| client[name].as_str().map(str::to_owned).context(name.to_owned());
-    let app = App { server: &server, agent: Agent::default(), id: text("client_id")?, secret: text("client_secret")? };
+    let app = App {
+        server: &server,
+        agent: Agent::default(),
+        id: text("client_id")?,
+        secret: text("client_secret")?,
+    };
 
     let asked = json!({
         "user_id": "17", "providers": ["demo"], "session_kind": "device",

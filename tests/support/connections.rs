@@ -53,7 +53,8 @@ impl Relay {
     /// A client that authenticates and is entitled to the provider.
     pub(crate) async fn client_of(app: &TestApp, agent: &Agent) -> Result<OauthClient> {
         let client = OauthClient::register_with(agent, &app.issuer, "client_secret_basic").await?;
-        Self::entitle(app, &client, |client| client.entitlements.providers = vec!["scripted".to_owned()]).await?;
+        Self::entitle(app, &client, |client| client.entitlements.providers = vec!["scripted".to_owned()])
+            .await?;
         Ok(client)
     }
 
@@ -116,7 +117,8 @@ impl Relay {
     /// The status and the error of a GET whose path is sent byte for byte.
     pub(crate) async fn refusal_of_raw(&self, connection: &TestConnection, path: &str) -> Result<String> {
         let secret = self.client.client_secret.clone().context("a secret")?;
-        let basic = base64::engine::general_purpose::STANDARD.encode(format!("{}:{secret}", self.client.client_id));
+        let basic =
+            base64::engine::general_purpose::STANDARD.encode(format!("{}:{secret}", self.client.client_id));
         let host = self.app.issuer.trim_start_matches("http://").to_owned();
         let request = format!(
             "GET /relay/{}{path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Basic {basic}\r\nconnection: close\r\n\r\n",

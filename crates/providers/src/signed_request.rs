@@ -75,7 +75,8 @@ mod tests {
         let good = r#"{"algorithm":"HMAC-SHA256","user_id":"17","issued_at":1}"#;
         assert_eq!(read(&signed(good, "app-secret")), Ok("17".to_owned()));
         assert_eq!(read(&signed(good, "another")), Err(Signature));
-        let (signature, _) = signed(good, "app-secret").split_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        let (signature, _) =
+            signed(good, "app-secret").split_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
         let other = URL_SAFE_NO_PAD.encode(good.replace("17", "18"));
         assert_eq!(read(&format!("{signature}.{other}")), Err(Signature));
         assert_eq!(read(&format!(".{other}")), Err(Signature));

@@ -15,8 +15,8 @@ use causeway_flow::upstream::keeper::UsableSession;
 use causeway_flow::upstream::relay::{CallError, RelayError, RelayRequest, RelayTarget};
 use causeway_flow::upstream::traits::{
     Answer, BeginRequest, Begun, CallbackParams, Called, Completion, ConnectError, Connected, Injected, Kept,
-    NewAccount, NewConnection, NoAnswer, Permit, PermitRequest, Purpose, Redeemed, RefusedAgain, RenewalFailure, Renewed,
-    SignInRequest, Strip, Verdict,
+    NewAccount, NewConnection, NoAnswer, Permit, PermitRequest, Purpose, Redeemed, RefusedAgain,
+    RenewalFailure, Renewed, SignInRequest, Strip, Verdict,
 };
 use causeway_outbound::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use causeway_store::sessions::{self, upkeep};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use causeway_domain::connection::{
-    CredentialOwner, ManagedAccount, Registration, RegistrationOrigin, RegistrationState, Slot, SocialIdentity,
+    CredentialOwner, ManagedAccount, Registration, RegistrationOrigin, RegistrationState, Slot,
+    SocialIdentity,
 };
 use causeway_domain::session::{Binding, Cooldown, Credentials, OtherBinding, SessionHead, UpstreamAccess};
 use causeway_flow::CtxParts;
@@ -14,9 +15,9 @@ use causeway_store::connections::heads::{NewConnection, insert_connection};
 use causeway_store::connections::{identities, managed_accounts, registrations};
 use causeway_store::{StoreError, TenantScope};
 use causeway_types::{
-    BrowserSessionId, ClientId, CredentialId, IdentityId, ManagedAccountId, RegistrationId, Secret, SessionKind,
-    SessionState, SystemRng, TenantId, TenantUser, TokenEndpointAuthMethod, UpstreamClientId, UpstreamSessionId,
-    UserId, UserNamespace,
+    BrowserSessionId, ClientId, CredentialId, IdentityId, ManagedAccountId, RegistrationId, Secret,
+    SessionKind, SessionState, SystemRng, TenantId, TenantUser, TokenEndpointAuthMethod, UpstreamClientId,
+    UpstreamSessionId, UserId, UserNamespace,
 };
 use serde_json::{Map, json};
 
@@ -92,7 +93,8 @@ impl TestApp {
         let directory = tempfile::tempdir()?;
         let text = provider.definition(&lines.replace("{origin}", &provider.origin));
         std::fs::write(directory.path().join(format!("{SCRIPTED}.toml")), text)?;
-        parts.providers = Catalog::load(Some(directory.path())).map_err(|error| anyhow::anyhow!("{error}"))?;
+        parts.providers =
+            Catalog::load(Some(directory.path())).map_err(|error| anyhow::anyhow!("{error}"))?;
         Ok(())
     }
 

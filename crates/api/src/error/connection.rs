@@ -29,7 +29,9 @@ impl From<DeauthorizeError> for ApiError {
         match error {
             DeauthorizeError::Internal(error) => Self::internal(&error),
             DeauthorizeError::Signed(_) => Self::new(StatusCode::BAD_REQUEST, code, &text),
-            DeauthorizeError::NotFound | DeauthorizeError::Code => Self::new(StatusCode::NOT_FOUND, code, &text),
+            DeauthorizeError::NotFound | DeauthorizeError::Code => {
+                Self::new(StatusCode::NOT_FOUND, code, &text)
+            }
         }
     }
 }

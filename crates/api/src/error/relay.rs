@@ -44,7 +44,9 @@ impl ApiError {
                 Self::new(StatusCode::BAD_REQUEST, code, &text)
             }
             RelayError::Target(_) | RelayError::NoAccount => Self::new(StatusCode::BAD_REQUEST, code, &text),
-            RelayError::AccountReauth => Self::token(code, StatusCode::UNAUTHORIZED, &text, TokenType::Bearer),
+            RelayError::AccountReauth => {
+                Self::token(code, StatusCode::UNAUTHORIZED, &text, TokenType::Bearer)
+            }
             RelayError::ActionRequired => Self::new(StatusCode::FORBIDDEN, code, &text),
             RelayError::Wait { whole_app: true, retry_after } => Self::unavailable(code, &text, retry_after),
             RelayError::Wait { whole_app: false, retry_after } => {
@@ -57,9 +59,7 @@ impl ApiError {
             RelayError::Interrupted
             | RelayError::Invalid(_)
             | RelayError::Refused(_)
-            | RelayError::AnswerTooLarge => {
-                Self::new(StatusCode::BAD_GATEWAY, code, &text)
-            }
+            | RelayError::AnswerTooLarge => Self::new(StatusCode::BAD_GATEWAY, code, &text),
             RelayError::Resend(_) => Self::unavailable(code, &text, 1),
         }
     }

@@ -193,7 +193,8 @@ mod tests {
             ("x-ratelimit-remaining", "2"),
         ];
         let more: Vec<String> = answer[..5].iter().map(|(name, _)| (*name).to_owned()).collect();
-        let passing = of_answer(&PROVIDER, &more, answer.iter().map(|(name, value)| (*name, value.as_bytes())));
+        let passing =
+            of_answer(&PROVIDER, &more, answer.iter().map(|(name, value)| (*name, value.as_bytes())));
         assert!(passing.contains_key("x-own") && passing.contains_key("x-ratelimit-remaining"));
         assert_eq!(passing.keys().count(), 5, "{passing:?}");
     }

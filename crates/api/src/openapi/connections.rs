@@ -65,8 +65,11 @@ fn used() -> [Path; 3] {
             "/api/connections/{connection_id}/verify",
             vec![(
                 "post",
-                by_client("verifyConnection", "Asks the provider whether it takes a connection's credentials")
-                    .answer(200, "what the provider says", "VerifiedConnection"),
+                by_client(
+                    "verifyConnection",
+                    "Asks the provider whether it takes a connection's credentials",
+                )
+                .answer(200, "what the provider says", "VerifiedConnection"),
             )],
         ),
         (
@@ -110,11 +113,8 @@ fn signed() -> [Path; 2] {
             "/connect/{provider}/{registration_id}/data-deletion",
             vec![(
                 "post",
-                op("deleteData", "Ends the connections of a user who wants their data deleted at Facebook").answer(
-                    200,
-                    "the page about the outcome, and the code of the request",
-                    "DataDeletion",
-                ),
+                op("deleteData", "Ends the connections of a user who wants their data deleted at Facebook")
+                    .answer(200, "the page about the outcome, and the code of the request", "DataDeletion"),
             )],
         ),
     ]

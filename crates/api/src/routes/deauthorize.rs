@@ -50,7 +50,8 @@ async fn end(
     payload: Payload,
 ) -> Result<String, ApiError> {
     let mut params = Params::of_body(req, payload).await?;
-    let missing = || ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, "signed_request is missing");
+    let missing =
+        || ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, "signed_request is missing");
     let signed = params.take("signed_request").ok_or_else(missing)?;
     let id = RegistrationId::new(registration.as_str());
     Ok(deauthorize::deauthorize(&state.ctx, provider, &id, &signed).await?)

@@ -8,8 +8,8 @@ mod callback;
 mod client_documents;
 mod connect;
 mod connect_sessions;
-mod connections;
 mod connection_use;
+mod connections;
 mod consent;
 mod deauthorize;
 mod device;
@@ -156,7 +156,9 @@ fn with_path_parameters(config: &mut ServiceConfig) {
         .service(
             api("/api/connections/{connection_id}/refresh", "POST").route(post().to(connection_use::refresh)),
         )
-        .service(api("/api/connections/{connection_id}/verify", "POST").route(post().to(connection_use::verify)))
+        .service(
+            api("/api/connections/{connection_id}/verify", "POST").route(post().to(connection_use::verify)),
+        )
         .service(
             api("/api/connections/{connection_id}/credential", "POST")
                 .route(post().to(connection_use::credential)),

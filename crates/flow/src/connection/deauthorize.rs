@@ -98,7 +98,8 @@ pub async fn is_done(
 ) -> Result<bool, DeauthorizeError> {
     let found = find(ctx, provider, registration_id).await?;
     let subject = code.split_once('.').and_then(|(subject, _)| URL_SAFE_NO_PAD.decode(subject).ok());
-    let subject = subject.and_then(|subject| String::from_utf8(subject).ok()).ok_or(DeauthorizeError::Code)?;
+    let subject =
+        subject.and_then(|subject| String::from_utf8(subject).ok()).ok_or(DeauthorizeError::Code)?;
     let own = Secret::new(confirmation_code(&found.secret, &subject)?);
     if own != Secret::new(code) {
         return Err(DeauthorizeError::Code);
@@ -122,10 +123,8 @@ async fn find(
     registration_id: &RegistrationId,
 ) -> Result<Found, DeauthorizeError> {
     let id = registration_id.clone();
-    let tenant = ctx
-        .store()
-        .find(move |c| heads::find_tenant_of_registration(c, &id).map_err(Internal::from))
-        .await?;
+    let tenant =
+        ctx.store().find(move |c| heads::find_tenant_of_registration(c, &id).map_err(Internal::from)).await?;
     let tenant_id = tenant.ok_or(DeauthorizeError::NotFound)?;
     let registration = ctx.registrations().find(&tenant_id, registration_id).await?;
     let is_of_provider = |registration: &Registration| registration.provider == provider;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use causeway_domain::client::Client;
-use causeway_store::{StoreError, TenantStore};
 use causeway_store::connections::tenants;
+use causeway_store::{StoreError, TenantStore};
 use causeway_types::{ErrorCode, TenantId, TenantUser, UserId, UserNamespace};
 
 use crate::ctx::Ctx;

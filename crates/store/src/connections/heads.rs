@@ -419,11 +419,9 @@ pub fn find_tenant_of_registration(
     registration_id: &RegistrationId,
 ) -> Result<Option<TenantId>, StoreError> {
     let found = tenant::table
-        .inner_join(
-            upstream_session::table.on(dsl::tenant_id
-                .eq(tenant::tenant_id)
-                .and(dsl::registration_id.eq(Some(registration_id.as_str())))),
-        )
+        .inner_join(upstream_session::table.on(
+            dsl::tenant_id.eq(tenant::tenant_id).and(dsl::registration_id.eq(Some(registration_id.as_str()))),
+        ))
         .limit(1)
         .select(tenant::tenant_id);
     Ok(fixed!(found).get_result::<String>(c).optional()?.map(TenantId::new))

@@ -25,11 +25,7 @@ macro_rules! user {
 ///
 /// # Errors
 /// [`StoreError::Constraint`] when the user is deleted, or there is no such tenant.
-pub fn insert_user(
-    scope: &mut TenantScope<'_>,
-    user: &TenantUser,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+pub fn insert_user(scope: &mut TenantScope<'_>, user: &TenantUser, now: Timestamp) -> Result<(), StoreError> {
     let row = (
         dsl::tenant_id.eq(scope.tenant_id().as_str()),
         dsl::namespace.eq(user.namespace.as_str()),

@@ -4,8 +4,8 @@ use causeway_flow::upstream::connect::SignInTrouble;
 use causeway_types::Timestamp;
 
 use super::{
-    Account, Connect, Consent, DataDeletion, Demo, Device, Error, FormPost, Home, Logout, ProblemWords, Scopes, SignIn,
-    Text,
+    Account, Connect, Consent, DataDeletion, Demo, Device, Error, FormPost, Home, Logout, ProblemWords,
+    Scopes, SignIn, Text,
 };
 use crate::pages::notice::{AccountNotice, DeviceTrouble};
 use crate::pages::problem::{NotConnected, Problem};

@@ -36,7 +36,11 @@ const USE_DPOP_NONCE: &str = "use_dpop_nonce";
 
 #[async_trait]
 impl Called for Atproto {
-    async fn permit(&self, call: &PermitRequest<'_>, request: &mut RelayRequest) -> Result<Permit, RelayError> {
+    async fn permit(
+        &self,
+        call: &PermitRequest<'_>,
+        request: &mut RelayRequest,
+    ) -> Result<Permit, RelayError> {
         let PermitRequest { scope, live, .. } = *call;
         permission::check(scope, &granted_scope(&live.credentials)?, request)?;
         let nsid = request.nsid()?;
@@ -78,10 +82,11 @@ impl Called for Atproto {
             dpop: &dpop,
         };
         let nonce = challenge.map(str::to_owned).or_else(|| self.client.xrpc_nonce(&pds));
-        let mut url = self.client.sign_xrpc(&call, nonce.as_deref(), headers).map_err(|error| match error {
-            XrpcSignError::Sign(error) => CallError::Internal(error.into()),
-            XrpcSignError::Header(_) => HttpError::Blocked("the access token cannot be sent").into(),
-        })?;
+        let mut url =
+            self.client.sign_xrpc(&call, nonce.as_deref(), headers).map_err(|error| match error {
+                XrpcSignError::Sign(error) => CallError::Internal(error.into()),
+                XrpcSignError::Header(_) => HttpError::Blocked("the access token cannot be sent").into(),
+            })?;
         url.set_query(Some(request.query.as_str()).filter(|query| !query.is_empty()));
         Ok(Injected { url, challenge: nonce, may_redirect: false, shows_path: true })
     }

@@ -12,8 +12,8 @@ use causeway_outbound::header::{
 use causeway_outbound::retry_after;
 use causeway_providers::oauth::{ApiError, endpoints};
 use causeway_providers::relay::{
-    AnswerMeaning, CallAnswer, CallCredential, NotStripped, RelayPath, RelayTargets, examine, inject, needs_body,
-    strip, strip_header,
+    AnswerMeaning, CallAnswer, CallCredential, NotStripped, RelayPath, RelayTargets, examine, inject,
+    needs_body, strip, strip_header,
 };
 use causeway_providers::{CredentialKind, FillError, OauthClient, Relay, RequestError, WaitScope};
 use causeway_types::Secret;
@@ -26,8 +26,7 @@ use crate::upstream::relay::connection::CalledConnection;
 use crate::upstream::relay::error::{CallError, RelayError};
 use crate::upstream::relay::request::{CheckedTarget, RelayRequest, RelayTarget};
 use crate::upstream::traits::{
-    Answer, Called, Injected, PassingHeaders, Permit, PermitRequest, RefusedAgain, Strip, Verdict,
-    Verified,
+    Answer, Called, Injected, PassingHeaders, Permit, PermitRequest, RefusedAgain, Strip, Verdict, Verified,
 };
 use crate::upstream::usable::UsableSession;
 
@@ -43,12 +42,20 @@ impl Called for OauthProvider {
         let names = |headers: &[causeway_providers::HeaderName]| {
             headers.iter().map(|name| name.as_str().to_ascii_lowercase()).collect()
         };
-        Some(PassingHeaders { request: names(&relay.request_headers), answer: names(&relay.response_headers) })
+        Some(PassingHeaders {
+            request: names(&relay.request_headers),
+            answer: names(&relay.response_headers),
+        })
     }
 
-    async fn permit(&self, call: &PermitRequest<'_>, request: &mut RelayRequest) -> Result<Permit, RelayError> {
+    async fn permit(
+        &self,
+        call: &PermitRequest<'_>,
+        request: &mut RelayRequest,
+    ) -> Result<Permit, RelayError> {
         let (client, relay) = self.client_and_relay()?;
-        let (RelayTarget::Path { path, origin }, Some(connection)) = (&request.target, call.connection) else {
+        let (RelayTarget::Path { path, origin }, Some(connection)) = (&request.target, call.connection)
+        else {
             return Err(OtherKind.into());
         };
         let path_and_query = match request.query.as_str() {
@@ -59,7 +66,9 @@ impl Called for OauthProvider {
         let target = self.unchecked(client, &call.live.head, connection).await?;
         let path = RelayPath { path_and_query: &path_and_query, origin: origin.as_deref() };
         let url = target.targets(relay).check(path).map_err(|error| match error {
-            causeway_providers::relay::TargetError::Value(FillError::Missing(name)) if name.as_str() == "account" => {
+            causeway_providers::relay::TargetError::Value(FillError::Missing(name))
+                if name.as_str() == "account" =>
+            {
                 RelayError::NoAccount
             }
             error => error.into(),
@@ -130,7 +139,11 @@ impl Called for OauthProvider {
     }
 
     /// By the identity endpoint of the definition. Where it has none, nothing tells.
-    async fn verify(&self, live: &UsableSession, connection: &CalledConnection) -> Result<Verified, Internal> {
+    async fn verify(
+        &self,
+        live: &UsableSession,
+        connection: &CalledConnection,
+    ) -> Result<Verified, Internal> {
         let client = self.client_definition()?;
         let target = self.unchecked(client, &live.head, connection).await?;
         let credential = CallCredential {
@@ -161,10 +174,13 @@ impl Called for OauthProvider {
 
     fn strip_headers(&self, headers: &mut HeaderMap) {
         let Some(relay) = self.relay() else { return };
-        let of_definition =
-            relay.response_headers.iter().filter_map(|name| HeaderName::from_bytes(name.as_str().as_bytes()).ok());
+        let of_definition = relay
+            .response_headers
+            .iter()
+            .filter_map(|name| HeaderName::from_bytes(name.as_str().as_bytes()).ok());
         for name in of_definition.chain(WITH_ADDRESSES) {
-            let values: Vec<_> = headers.get_all(&name).iter().filter_map(|value| stripped(relay, value)).collect();
+            let values: Vec<_> =
+                headers.get_all(&name).iter().filter_map(|value| stripped(relay, value)).collect();
             headers.remove(&name);
             for value in values {
                 headers.append(&name, value);

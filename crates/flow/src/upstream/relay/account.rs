@@ -77,11 +77,13 @@ async fn newer_or_mark(
             return Ok::<_, Internal>(None);
         }
         let found = credentials::find_page_credential(scope, &ring, &session_id, &account)?;
-        Ok(found.filter(|(record, _)| record.iteration > *iteration || record.credential_id != *credential_id))
+        Ok(found
+            .filter(|(record, _)| record.iteration > *iteration || record.credential_id != *credential_id))
     };
     let newer = ctx.store().in_tenant(&head.tenant_id).write(marking).await?;
     Ok(newer.map(|(record, credentials)| {
-        let credential = AccountCredential { credential_id: record.credential_id, iteration: record.iteration };
+        let credential =
+            AccountCredential { credential_id: record.credential_id, iteration: record.iteration };
         (credential, UsableSession { head: head.clone(), credentials })
     }))
 }

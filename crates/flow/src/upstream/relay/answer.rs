@@ -120,7 +120,10 @@ impl RelayAnswer {
     }
 }
 
-fn parts(response: Response, idle: Duration) -> impl Stream<Item = Result<Bytes, HttpError>> + Send + 'static {
+fn parts(
+    response: Response,
+    idle: Duration,
+) -> impl Stream<Item = Result<Bytes, HttpError>> + Send + 'static {
     unfold(Some(response), move |response| async move {
         let mut response = response?;
         match next_chunk(&mut response, idle).await {

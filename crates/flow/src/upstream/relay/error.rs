@@ -89,10 +89,14 @@ pub enum RelayError {
     #[error("Causeway-Account is missing: calls of this provider name the account that they are for")]
     NoAccount,
     /// The provider does not take the credential of the managed account any more.
-    #[error("the provider no longer accepts the credential of this account: the user has to connect it again")]
+    #[error(
+        "the provider no longer accepts the credential of this account: the user has to connect it again"
+    )]
     AccountReauth,
     /// The user has to do something at the provider.
-    #[error("the provider wants the user to do something there first, such as to confirm the account: the connection stays")]
+    #[error(
+        "the provider wants the user to do something there first, such as to confirm the account: the connection stays"
+    )]
     ActionRequired,
     /// The provider asks to wait.
     #[error("the provider asks to wait before further calls")]
@@ -103,7 +107,9 @@ pub enum RelayError {
         retry_after: u64,
     },
     /// The answer is too long for credentials to be removed from it.
-    #[error("the answer may contain credentials and is too long to remove them: ask for fewer items at a time")]
+    #[error(
+        "the answer may contain credentials and is too long to remove them: ask for fewer items at a time"
+    )]
     AnswerTooLarge,
     /// Ours.
     #[error(transparent)]

@@ -87,7 +87,8 @@ impl Exchange<'_> {
             return None;
         }
         let url = &request.checked().ok()?.url;
-        self.upstream.follow(request, Answer { url, status: answer.status, headers: &answer.headers, body: None })
+        self.upstream
+            .follow(request, Answer { url, status: answer.status, headers: &answer.headers, body: None })
     }
 
     async fn attempts(self, request: &mut RelayRequest) -> Result<RelayAnswer, CallError> {
@@ -187,7 +188,9 @@ impl Exchange<'_> {
             _ => AnswerBody::Open(response, idle),
         };
         match verdict {
-            Verdict::Pass | Verdict::ReadBody | Verdict::ReadShortBody => Ok(Attempted::Answer(RelayAnswer { status, headers, body })),
+            Verdict::Pass | Verdict::ReadBody | Verdict::ReadShortBody => {
+                Ok(Attempted::Answer(RelayAnswer { status, headers, body }))
+            }
             Verdict::Challenge { error, value } => {
                 // They were presented for this one already.
                 let value = value.filter(|value| challenge.as_ref() != Some(value));

@@ -72,7 +72,9 @@ async fn without_credentials(
     let body = answer.read(ANSWER_CAP, &ctx.budgets().answers.of(trace::origin().1)).await;
     let body = body.map_err(|error| match error {
         HttpError::TooLarge => RelayError::AnswerTooLarge,
-        HttpError::NotJson => RelayError::Invalid(format!("status {status} in an encoding that was not asked for")),
+        HttpError::NotJson => {
+            RelayError::Invalid(format!("status {status} in an encoding that was not asked for"))
+        }
         error => error.into(),
     })?;
     let stripped = if body.len() > LONG {

@@ -27,7 +27,11 @@ pub trait Called: Debug + Send + Sync {
     /// Checks that a call is one that may be made: within the scope of the caller's token, within what the provider
     /// granted, and at an address that may be called. Removes from the request what is not meant for the provider, and
     /// replaces its target by one that was checked.
-    async fn permit(&self, call: &PermitRequest<'_>, request: &mut RelayRequest) -> Result<Permit, RelayError>;
+    async fn permit(
+        &self,
+        call: &PermitRequest<'_>,
+        request: &mut RelayRequest,
+    ) -> Result<Permit, RelayError>;
 
     /// A call without effect, to be made before one whose body can be sent only once: so that it is not sent with
     /// credentials that the provider refuses. `None`: not needed now.
@@ -65,7 +69,11 @@ pub trait Called: Debug + Send + Sync {
     fn strip_headers(&self, _headers: &mut HeaderMap) {}
 
     /// Asks in one call whether the provider takes the user's credentials.
-    async fn verify(&self, _live: &UsableSession, _connection: &CalledConnection) -> Result<Verified, Internal> {
+    async fn verify(
+        &self,
+        _live: &UsableSession,
+        _connection: &CalledConnection,
+    ) -> Result<Verified, Internal> {
         Ok(Verified::Unknown)
     }
 

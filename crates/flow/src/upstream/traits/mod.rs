@@ -9,8 +9,7 @@ mod connected;
 mod kept;
 
 pub use self::called::{
-    Answer, Called, Injected, PassingHeaders, Permit, PermitRequest, RefusedAgain, Strip, Verdict,
-    Verified,
+    Answer, Called, Injected, PassingHeaders, Permit, PermitRequest, RefusedAgain, Strip, Verdict, Verified,
 };
 pub use self::connected::{
     AskedOffer, BeginRequest, Begun, CallbackParams, Completion, ConnectError, ConnectRequest, Connected,
