@@ -323,15 +323,17 @@ on_each_database! {
     async fn a_wrong_secret_ends_nothing(database) {
         let scene = Connecting::set(database).await?;
         let id = scene.connect().await?;
+        let (_, url) = scene.open(json!({"user_id": "18"})).await?;
+        let back = scene.run(&Agent::default(), &url).await?;
+        let other = scene.confirm(&back, "18").await?.json()["connection_id"].as_str().unwrap().to_owned();
         scene.provider.set_client_secrets(&["another"]);
         scene.app.clock.advance(4000);
         let used = keeper::use_session(&scene.app.ctx, &head(&scene.app, &id).await?).await;
         assert!(matches!(used, Err(SessionError::Unavailable { .. })), "{used:?}");
         let asked = scene.provider.requests().len();
-        scene.app.clock.advance(200);
-        let used = keeper::use_session(&scene.app.ctx, &head(&scene.app, &id).await?).await;
+        let used = keeper::use_session(&scene.app.ctx, &head(&scene.app, &other).await?).await;
         assert!(matches!(used, Err(SessionError::Unavailable { .. })), "{used:?}");
-        assert_eq!(scene.provider.requests().len(), asked, "refreshes pause");
+        assert_eq!(scene.provider.requests().len(), asked, "refreshes of the registration pause");
         assert_eq!(scene.shown(&id).await?.json()["state"], "active");
         scene.provider.set_client_secrets(&[causeway_testkit::ScriptedProvider::CLIENT_SECRET]);
         scene.app.clock.advance(600);
