@@ -231,9 +231,10 @@ impl Attempt<'_> {
         if !(is_same && is_live && is_refreshable) || authorized.credentials.refresh_token.is_some() {
             return Ok(None);
         }
-        Ok(Some(match self.begun_again() {
-            false => ConnectFailure::AskAgain(AskAgain::ForceReauth),
-            true => ConnectFailure::NoRefreshToken,
+        Ok(Some(if self.begun_again() {
+            ConnectFailure::NoRefreshToken
+        } else {
+            ConnectFailure::AskAgain(AskAgain::ForceReauth)
         }))
     }
 
