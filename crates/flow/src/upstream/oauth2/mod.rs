@@ -7,8 +7,8 @@ mod connect;
 pub(crate) mod kept;
 pub(crate) mod registrations;
 mod revoke;
-mod sealed;
 mod servers;
+mod stored;
 
 use std::sync::Arc;
 use std::time::Duration;
