@@ -12,7 +12,7 @@ use super::connection::ConnectionDetail;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub(crate) struct NewTenantBody {
-    /// Its name, for people to read.
+    /// Its name, for users to read.
     pub(crate) name: String,
     /// The namespace of names for users that the tenant's clients share; absent: each client has its own.
     pub(crate) user_namespace: Option<String>,
@@ -22,7 +22,7 @@ pub(crate) struct NewTenantBody {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub(crate) struct AdminNewTenant {
-    /// Its name, for people to read.
+    /// Its name, for users to read.
     pub(crate) name: String,
     /// The namespace of names for users that the tenant's clients share; absent: each client has its own.
     pub(crate) user_namespace: Option<String>,

@@ -361,9 +361,6 @@ pub(crate) async fn use_everything(world: &World, owned: &Owned) {
         let c = scope.connection();
         assert!(sessions::enqueue_revocation(c, &ring, session, 2, &bearer("3"), NOW)?);
         sessions::complete_revocation(c, session, 3)?;
-        for whose in [Erasure::User(row.user.clone()), Erasure::Tenant] {
-            while !erasure::erase(scope, &whose, NOW.plus(1), 9)?.is_done() {}
-        }
         for column in ENCRYPTED_COLUMNS {
             reencrypt::count_rows(c, *column)?;
             let mut place = Some(Place::default());
@@ -379,6 +376,9 @@ pub(crate) async fn use_everything(world: &World, owned: &Owned) {
         assert!(registrations::delete_registration(scope, &row.registration.registration_id, NOW)?);
         assert!(users::delete_user(scope, &row.user, NOW)?);
         assert_eq!(sweep::sweep_deleted(scope, NOW, 9)?, 4, "both credentials, access and the page");
+        for whose in [Erasure::User(row.user.clone()), Erasure::Tenant] {
+            while !erasure::erase(scope, &whose, NOW.plus(1), 9)?.is_done() {}
+        }
         assert!(clients::delete_client(scope.connection(), &row.tenant_id, client, NOW)?);
         while !clients::purge_deleted_clients(scope.connection(), NOW, 9)?.is_done() {}
         Ok::<_, StoreError>(())
