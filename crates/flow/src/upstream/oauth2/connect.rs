@@ -19,8 +19,8 @@ use super::OauthProvider;
 use super::binding::OauthBinding;
 use super::kept::Bound;
 use super::registrations::registered;
-use super::sealed::{Answer, Authorizing, Kept, Named, owned};
 use super::servers::{metadata_of, wants_refresh_token};
+use super::stored::{Answer, Authorizing, Kept, Named, owned};
 use crate::error::Internal;
 use crate::upstream::connect::failure::{AskAgain, ConnectFailure, SignInError};
 use crate::upstream::traits::{

@@ -10,7 +10,7 @@ use causeway_store::connections::reconnect;
 use super::OauthProvider;
 use super::binding::OauthBinding;
 use super::registrations::{PROBE_SECONDS, registered};
-use super::sealed::owned;
+use super::stored::owned;
 use crate::error::Internal;
 use crate::upstream::traits::{BindingUpdate, Kept, NoAnswer, RenewalFailure, Renewed};
 

@@ -8,8 +8,8 @@ mod dynamic_registration;
 pub(crate) mod kept;
 pub(crate) mod registrations;
 mod revoke;
-mod sealed;
 mod servers;
+mod stored;
 
 use std::sync::Arc;
 use std::time::Duration;

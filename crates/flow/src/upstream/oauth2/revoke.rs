@@ -9,7 +9,7 @@ use causeway_types::{TenantId, UpstreamSessionId};
 use super::OauthProvider;
 use super::binding::OauthBinding;
 use super::kept::Bound;
-use super::sealed::Kept;
+use super::stored::Kept;
 use crate::error::Internal;
 use crate::upstream::traits::{NoAnswer, Redeemed};
 
