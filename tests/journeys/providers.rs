@@ -142,81 +142,26 @@ async fn a_registration_is_entered_listed_and_tried() -> Result<()> {
         missing.err
     );
     let mut seen = Vec::new();
-    for (arguments, code, said) in [
-        (&["providers", "register", "github", "--client-id", "ours"][..], 1, "wants a secret"),
-        (
-            &[
-                "providers",
-                "register",
-                "github",
-                "--client-id",
-                "ours",
-                "--client-secret-file",
-                "secret",
-                "--tenant",
-                "nowhere",
-            ],
-            1,
-            "no tenant nowhere",
-        ),
-        (
-            &[
-                "providers",
-                "register",
-                "github",
-                "--client-id",
-                "ours",
-                "--client-secret-file",
-                "secret",
-                "--tenant",
-                "acme",
-            ],
-            0,
-            callback,
-        ),
-        (
-            &["providers", "registrations", "--tenant", "acme"],
-            0,
-            "github\thttps://github.com\tours\tactive\tsecret",
-        ),
-        (
-            &["providers", "secret", "github", "--client-secret-file", "secret", "--tenant", "acme"],
-            0,
-            "The secret waits",
-        ),
-        (
-            &["providers", "secret", "github", "--client-secret-file", "secret", "--tenant", "acme"],
-            0,
-            "The secret waits",
-        ),
-        (&["providers", "registrations", "--tenant", "acme"], 0, "next secret waits"),
-        (
-            &["providers", "test", "github", "--tenant", "acme"],
-            0,
-            "https://github.com/login/oauth/authorize?",
-        ),
-        (&["providers", "secret", "github", "--client-secret-file", "secret"], 1, "providers register"),
-        (
-            &["providers", "test", "facebook", "--config", "causeway.toml"],
-            0,
-            "of-settings, from the settings",
-        ),
-        (&["providers", "register", "key", "--client-id", "x"], 1, "nothing is registered there"),
-        (&["providers", "test", "oidc"], 1, "--issuer"),
-        (
-            &["config", "print", "--config", "causeway.toml"],
-            0,
-            "[providers.facebook]\nclient-id = \"of-settings\"",
-        ),
+    let register = "providers register github --client-id ours --client-secret-file secret";
+    for (command, code, said) in [
+        ("providers register github --client-id ours", 1, "wants a secret"),
+        (&format!("{register} --tenant nowhere"), 1, "no tenant nowhere"),
+        (&format!("{register} --tenant acme"), 0, callback),
+        ("providers registrations --tenant acme", 0, "github\thttps://github.com\tours\tactive\tsecret"),
+        ("providers secret github --client-secret-file secret --tenant acme", 0, "The secret waits"),
+        ("providers secret github --client-secret-file secret --tenant acme", 0, "The secret waits"),
+        ("providers registrations --tenant acme", 0, "next secret waits"),
+        ("providers test github --tenant acme", 0, "https://github.com/login/oauth/authorize?"),
+        ("providers secret github --client-secret-file secret", 1, "providers register"),
+        ("providers test facebook --config causeway.toml", 0, "of-settings, from the settings"),
+        ("providers register key --client-id x", 1, "nothing is registered there"),
+        ("providers test oidc", 1, "--issuer"),
+        ("config print --config causeway.toml", 0, "[providers.facebook]\nclient-id = \"of-settings\""),
     ] {
-        let done = run(directory.path(), arguments).await?;
-        assert_eq!(done.code, Some(code), "{arguments:?}: {}", done.err);
-        assert!(
-            done.out.contains(said) || done.err.contains(said),
-            "{arguments:?}: {} {}",
-            done.out,
-            done.err
-        );
+        let arguments: Vec<&str> = command.split(' ').collect();
+        let done = run(directory.path(), &arguments).await?;
+        assert_eq!(done.code, Some(code), "{command}: {}", done.err);
+        assert!(done.out.contains(said) || done.err.contains(said), "{command}: {} {}", done.out, done.err);
         seen.push(done.out + &done.err);
     }
     assert!(!seen.concat().contains("canary"));

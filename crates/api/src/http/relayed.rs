@@ -1,7 +1,7 @@
 //! Answers of providers, while the rest of the request's body moves on: a provider may answer before it has read all of
 //! it.
 
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use actix_web::HttpResponse;
@@ -16,8 +16,10 @@ use tokio::select;
 use crate::http::upload::Pump;
 
 /// Waits for an answer, and feeds the request's body meanwhile.
-pub(crate) async fn while_pumping<T>(pump: &mut Option<Pump>, asking: impl Future<Output = T>) -> T {
-    let mut asking = pin!(asking);
+pub(crate) async fn while_pumping<T>(
+    pump: &mut Option<Pump>,
+    mut asking: Pin<&mut impl Future<Output = T>>,
+) -> T {
     loop {
         match pump {
             None => break asking.await,

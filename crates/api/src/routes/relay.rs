@@ -1,6 +1,8 @@
 //! `/relay/{connection_id}/{path}`: calls of a provider's API with the credential of a connection, for clients that
 //! authenticate themselves.
 
+use std::pin::pin;
+
 use actix_web::http::header::{CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Data, Payload};
@@ -70,7 +72,7 @@ async fn pass_on(
         body,
         repeats,
     };
-    let answer = relayed::while_pumping(&mut pump, open.call(&state.ctx, request)).await?;
+    let answer = relayed::while_pumping(&mut pump, pin!(open.call(&state.ctx, request))).await?;
     let headers = relay_headers::of_answer(&relay_headers::PROVIDER, &more.answer, answer.headers());
     Ok(relayed::render(answer, headers, pump))
 }

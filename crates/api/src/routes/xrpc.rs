@@ -1,5 +1,7 @@
 //! `GET|POST /xrpc/{nsid}`: relays calls to the PDS, for holders of our access tokens.
 
+use std::pin::pin;
+
 use actix_web::http::Method;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -59,7 +61,7 @@ async fn ask(
         body,
         repeats: Repeats::Any,
     };
-    let answer = relayed::while_pumping(&mut pump, relay::relay(&state.ctx, bearer, request)).await;
+    let answer = relayed::while_pumping(&mut pump, pin!(relay::relay(&state.ctx, bearer, request))).await;
     let scheme = TokenType::of(bearer.token.dpop_jkt.as_ref());
     let answer = answer.map_err(|error| ApiError::relay(error, scheme))?;
     let headers = relay_headers::of_answer(&relay_headers::XRPC, &[], answer.headers());

@@ -8,7 +8,7 @@ use causeway_types::{RegistrationId, TenantId, UpstreamClientId};
 use url::Url;
 
 use super::OauthProvider;
-use super::registrations::registration_redirect_uri;
+use super::registrations::{issuer_of, registration_redirect_uri};
 use super::servers::Server;
 use crate::upstream::connect::failure::{ConnectFailure, SignInError};
 
@@ -63,7 +63,7 @@ impl OauthProvider {
         let made = Registration {
             registration_id,
             provider: self.name.clone(),
-            issuer: self.registrations.issuer_of(&self.definition, &issuer),
+            issuer: issuer_of(&self.definition, &issuer),
             origin: RegistrationOrigin::Dynamic,
             client_id: UpstreamClientId::new(registered.client_id),
             client_secret: registered.client_secret,

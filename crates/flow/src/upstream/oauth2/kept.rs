@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use causeway_domain::connection::{Registration, RegistrationState};
 use causeway_domain::session::{Credentials, Policy, Renewal, SessionHead};
 use causeway_providers::oauth::{Flaw, RefusalMeaning, RenewalTokens, TokenContext, TokenError};
-use causeway_providers::{FieldValues, OauthClient, Renewal as Means, Rotation};
+use causeway_providers::{FieldValues, OauthClient, Renewal as Means, Rotation, Seconds};
 use causeway_store::connections::reconnect;
 
 use super::OauthProvider;
@@ -112,7 +112,7 @@ fn policy_of(client: &OauthClient) -> Policy {
     };
     let renewal = match &refresh.renewal {
         Means::RefreshToken { rotation: Rotation::SingleUse { grace }, .. } => {
-            Renewal::SingleUse { grace: grace.map(|grace| grace.as_i64()) }
+            Renewal::SingleUse { grace: grace.map(Seconds::as_i64) }
         }
         Means::RefreshToken { rotation: Rotation::Reusable, .. } => Renewal::Reusable,
         Means::AccessToken { not_before } => Renewal::Exchange { not_before: not_before.as_i64() },
@@ -120,7 +120,7 @@ fn policy_of(client: &OauthClient) -> Policy {
     let idle = client.lifetime.idle_end.map(|end| end.as_i64() / 2);
     Policy {
         renewal,
-        max_age: refresh.max_age.map(|age| age.as_i64()),
+        max_age: refresh.max_age.map(Seconds::as_i64),
         keep_alive: Some(idle.unwrap_or(KEEP_ALIVE_SECONDS).max(1)),
     }
 }

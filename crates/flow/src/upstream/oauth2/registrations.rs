@@ -221,12 +221,6 @@ impl Registrations {
         &self.issuer
     }
 
-    /// The issuer of registrations for an authorization at `issuer`.
-    pub(crate) fn issuer_of(&self, definition: &Definition, issuer: &str) -> String {
-        let server = RegistrationIssuer::of(definition);
-        server.map_or_else(|| issuer.to_owned(), |server| server.of_authorization(issuer))
-    }
-
     /// Stores a registration, which new authorizations use in the place of the one before.
     pub(crate) async fn insert(
         &self,
@@ -284,6 +278,12 @@ impl Registrations {
         self.insert(tenant_id, made.clone(), before).await?;
         Ok(self.with_configured_secret(made))
     }
+}
+
+/// The issuer of registrations for an authorization at `issuer`.
+pub(crate) fn issuer_of(definition: &Definition, issuer: &str) -> String {
+    let server = RegistrationIssuer::of(definition);
+    server.map_or_else(|| issuer.to_owned(), |server| server.of_authorization(issuer))
 }
 
 /// Whether a registration was made from a setting: it has to authenticate with a secret, and has none.
