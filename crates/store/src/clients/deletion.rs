@@ -1,6 +1,7 @@
 //! Deletion of the rows of deleted clients, in steps.
 
 use causeway_types::{TenantId, Timestamp, UpstreamSessionId};
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
@@ -8,7 +9,9 @@ use diesel::sql_types::{BigInt, Text};
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
 use crate::engine::tenancy::TenantScope;
-use crate::schema::{oauth_atp_request, oauth_auth_request, oauth_client, tenant_client, upstream_session};
+use crate::schema::{
+    oauth_atp_request, oauth_auth_request, oauth_client, tenant_client, upstream_pending, upstream_session,
+};
 use crate::sessions::{self, Reach};
 
 /// Result of a batch of [`purge_deleted_clients`].
@@ -41,7 +44,7 @@ const OF_CLIENT: [(&str, &str); 8] = [
 
 /// Takes one step in deleting the client that was deleted first: ends at most `limit` of its sessions, whose
 /// heads stay until they are revoked at their PDS, or deletes at most `limit` rows of a table, or finally its
-/// own row. Nothing is left to do when [`Purged::is_done`] says so.
+/// own row, once nothing is left to be given back for it. Nothing is left to do when [`Purged::is_done`] says so.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -50,13 +53,19 @@ pub fn purge_deleted_clients(
     now: Timestamp,
     limit: i64,
 ) -> Result<Purged, StoreError> {
-    let first = oauth_client::table
-        .filter(oauth_client::deleted_at.is_not_null())
-        .order(oauth_client::deleted_at.asc())
-        .select(oauth_client::client_id)
-        .first::<String>(c)
-        .optional()?;
-    let Some(client_id) = first else { return Ok(Purged::default()) };
+    let deleted = || {
+        let all = oauth_client::table.filter(oauth_client::deleted_at.is_not_null());
+        all.order(oauth_client::deleted_at.asc()).select(oauth_client::client_id)
+    };
+    // One that has to wait holds up no other.
+    let first = deleted().filter(not(exists(kept_answers()))).first::<String>(c).optional()?;
+    let (client_id, waits) = match first {
+        Some(first) => (first, false),
+        None => match deleted().first::<String>(c).optional()? {
+            Some(first) => (first, true),
+            None => return Ok(Purged::default()),
+        },
+    };
     let sessions = end_sessions_of(c, &client_id, now, limit)?;
     if sessions > 0 {
         return Ok(Purged { sessions, rows: 0 });
@@ -75,10 +84,22 @@ pub fn purge_deleted_clients(
     if rows > 0 {
         return Ok(Purged { sessions: 0, rows });
     }
+    if waits {
+        return Ok(Purged::default());
+    }
     let deleted = oauth_client::table
         .filter(oauth_client::client_id.eq(&client_id))
         .filter(oauth_client::deleted_at.is_not_null());
     Ok(Purged { sessions: 0, rows: diesel::delete(deleted).execute(c)? })
+}
+
+/// Answers of providers that are to be given back for a client: its row goes when they are.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn kept_answers() -> _ {
+    upstream_pending::table
+        .filter(upstream_pending::client_id.eq(oauth_client::client_id))
+        .filter(upstream_pending::used.eq(true))
+        .filter(upstream_pending::payload.ne(""))
 }
 
 fn end_sessions_of(
@@ -146,7 +167,8 @@ fn delete_rows_of(
     key: &str,
     limit: i64,
 ) -> Result<usize, StoreError> {
-    let some = format!("SELECT {key} FROM {table} WHERE client_id = $1 LIMIT $2");
+    let only = if table == "upstream_pending" { " AND NOT (used AND payload <> '')" } else { "" };
+    let some = format!("SELECT {key} FROM {table} WHERE client_id = $1{only} LIMIT $2");
     let statement = format!("DELETE FROM {table} WHERE ({key}) IN ({some})");
     Ok(sql_query(statement).bind::<Text, _>(client_id).bind::<BigInt, _>(limit).execute(c)?)
 }
