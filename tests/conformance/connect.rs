@@ -273,7 +273,10 @@ on_each_database! {
     /// Connecting again keeps the connection's identifier and takes its next iteration; another account is refused, and
     /// the old one stays.
     async fn connected_again(database) {
-        let scene = Connecting::set(database).await?;
+        let scene = Connecting::with(database, |provider| {
+            format!("{}{ACCOUNT}reach = \"token\"\n", provider.definition(ROTATING))
+        })
+        .await?;
         let id = scene.connect().await?;
         let again = json!({"connection_id": id});
         scene.provider.script(|script| script.user = "somebody-else".to_owned());
@@ -327,7 +330,7 @@ on_each_database! {
         scene.app.ctx.settle().await;
         assert_eq!(scene.provider.live_grants(), 2, "the other one lives of it");
         keeper::use_session(&scene.app.ctx, &head(&scene.app, &first).await?).await?;
-        scene.tenant = None;
+        scene.tenant = Some("default");
         assert_eq!(scene.agent.send(scene.ask("DELETE", &path(&first))).await?.status, 204);
         scene.app.ctx.settle().await;
         assert_eq!(scene.provider.live_grants(), 0);
@@ -368,7 +371,10 @@ on_each_database! {
     /// An authorization without a refresh token does not take the place of a connection that has one: the user is asked
     /// once more, and then it fails.
     async fn a_refreshable_connection_is_not_replaced_by_one_that_is_not(database) {
-        let scene = Connecting::set(database).await?;
+        let scene = Connecting::with(database, |provider| {
+            format!("{}{ACCOUNT}reach = \"token\"\n", provider.definition(ROTATING))
+        })
+        .await?;
         let id = scene.connect().await?;
         scene.provider.script(|script| script.edits_tokens = Some(without_refresh_token));
         let (session, url) = scene.open(json!({})).await?;
@@ -429,7 +435,7 @@ on_each_database! {
     /// Where nobody names the account, the connection that is connected again stands for it.
     async fn an_account_without_a_name_is_connected_again(database) {
         let scene = Connecting::with(database, |provider| {
-            provider.definition(&format!("accounts = \"many\"\n{ROTATING}"))
+            provider.definition(&format!("accounts = \"many\"\n{ROTATING}[identity]\nfrom = \"none\"\n"))
         })
         .await?;
         let id = scene.connect().await?;

@@ -1,7 +1,6 @@
 //! Deletion of the rows of deleted clients, in steps.
 
 use causeway_types::{TenantId, Timestamp, UpstreamSessionId};
-use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
@@ -9,9 +8,7 @@ use diesel::sql_types::{BigInt, Text};
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
 use crate::engine::tenancy::TenantScope;
-use crate::schema::{
-    oauth_atp_request, oauth_auth_request, oauth_client, tenant_client, upstream_pending, upstream_session,
-};
+use crate::schema::{oauth_atp_request, oauth_auth_request, oauth_client, tenant_client, upstream_session};
 use crate::sessions::{self, Reach};
 
 /// Result of a batch of [`purge_deleted_clients`].
@@ -53,15 +50,10 @@ pub fn purge_deleted_clients(
     now: Timestamp,
     limit: i64,
 ) -> Result<Purged, StoreError> {
-    let deleted = || {
-        let all = oauth_client::table.filter(oauth_client::deleted_at.is_not_null());
-        all.order(oauth_client::deleted_at.asc()).select(oauth_client::client_id)
-    };
     // One that has to wait holds up no other.
-    let first = deleted().filter(not(exists(kept_answers()))).first::<String>(c).optional()?;
-    let (client_id, waits) = match first {
+    let (client_id, waits) = match find_first(c, SETTLED)? {
         Some(first) => (first, false),
-        None => match deleted().first::<String>(c).optional()? {
+        None => match find_first(c, "")? {
             Some(first) => (first, true),
             None => return Ok(Purged::default()),
         },
@@ -93,13 +85,23 @@ pub fn purge_deleted_clients(
     Ok(Purged { sessions: 0, rows: diesel::delete(deleted).execute(c)? })
 }
 
-/// Answers of providers that are to be given back for a client: its row goes when they are.
-#[diesel::dsl::auto_type(no_type_alias)]
-fn kept_answers() -> _ {
-    upstream_pending::table
-        .filter(upstream_pending::client_id.eq(oauth_client::client_id))
-        .filter(upstream_pending::used.eq(true))
-        .filter(upstream_pending::payload.ne(""))
+/// Clients for which no answer of a provider is to be given back any more: their rows go when that is so.
+const SETTLED: &str = " AND NOT EXISTS (SELECT 1 FROM tenant_client t \
+    JOIN upstream_pending p ON p.tenant_id = t.tenant_id AND p.client_id = t.client_id \
+    WHERE t.client_id = oauth_client.client_id AND p.used AND p.payload <> '')";
+
+#[derive(QueryableByName)]
+struct Id {
+    #[diesel(sql_type = Text)]
+    id: String,
+}
+
+/// Finds the client that was deleted first.
+fn find_first(c: &mut AnyConnection, only: &str) -> Result<Option<String>, StoreError> {
+    let first = format!(
+        "SELECT client_id AS id FROM oauth_client WHERE deleted_at IS NOT NULL{only} ORDER BY deleted_at LIMIT 1"
+    );
+    Ok(sql_query(first).get_result::<Id>(c).optional()?.map(|found| found.id))
 }
 
 fn end_sessions_of(
