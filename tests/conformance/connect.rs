@@ -1,6 +1,7 @@
 //! A user connects an account at a provider, for a client, in a browser.
 
 use anyhow::Result;
+use causeway_domain::connection::RegistrationState;
 use causeway_domain::session::SessionHead;
 use causeway_flow::upstream::keeper;
 use causeway_flow::upstream::session::SessionError;
@@ -34,6 +35,10 @@ async fn refuse(scene: &Connecting, table: &'static str, refused: bool) -> Resul
 async fn leaks(scene: &Connecting) -> Result<bool> {
     let dump = scene.app.store().read(causeway_store::testing::dump_text).await?;
     Ok(scene.provider.secrets().iter().any(|secret| dump.contains(secret)))
+}
+
+fn without_refresh_token(answer: &mut Value) {
+    drop(answer.as_object_mut().map(|it| it.remove("refresh_token")));
 }
 
 /// A change of what the provider does.
@@ -268,7 +273,10 @@ on_each_database! {
     /// Connecting again keeps the connection's identifier and takes its next iteration; another account is refused, and
     /// the old one stays.
     async fn connected_again(database) {
-        let scene = Connecting::set(database).await?;
+        let scene = Connecting::with(database, |provider| {
+            format!("{}{ACCOUNT}reach = \"token\"\n", provider.definition(ROTATING))
+        })
+        .await?;
         let id = scene.connect().await?;
         let again = json!({"connection_id": id});
         scene.provider.script(|script| script.user = "somebody-else".to_owned());
@@ -277,7 +285,11 @@ on_each_database! {
         assert_eq!((error(&back).as_str(), scene.outcome(&session).await?.1.as_str()), ("account_mismatch", "account_mismatch"));
         assert_eq!(head(&scene.app, &id).await?.iteration, 1);
 
-        scene.provider.script(|script| script.user = "scripted-user".to_owned());
+        // The provider does not take the revocation of what is replaced at once: it is repeated.
+        scene.provider.script(|script| {
+            script.user = "scripted-user".to_owned();
+            script.revoke = Fault::Status(503);
+        });
         let (_, url) = scene.open(again).await?;
         let back = scene.run(&Agent::default(), &url).await?;
         assert_eq!(head(&scene.app, &id).await?.iteration, 1, "not before it is confirmed");
@@ -286,6 +298,11 @@ on_each_database! {
         let live = keeper::use_session(&scene.app.ctx, &head(&scene.app, &id).await?).await?;
         assert_eq!(live.head.iteration, 2);
         assert!(scene.provider.takes(live.credentials.access.secret().expose()));
+        scene.app.ctx.settle().await;
+        scene.provider.script(|script| script.revoke = Fault::None);
+        scene.app.clock.advance(600);
+        scene.upkeep().await?;
+        assert_eq!(scene.provider.live_grants(), 1, "what was replaced is revoked");
 
         // Without naming it, a new connection takes its place.
         let new = scene.connect().await?;
@@ -313,7 +330,7 @@ on_each_database! {
         scene.app.ctx.settle().await;
         assert_eq!(scene.provider.live_grants(), 2, "the other one lives of it");
         keeper::use_session(&scene.app.ctx, &head(&scene.app, &first).await?).await?;
-        scene.tenant = None;
+        scene.tenant = Some("default");
         assert_eq!(scene.agent.send(scene.ask("DELETE", &path(&first))).await?.status, 204);
         scene.app.ctx.settle().await;
         assert_eq!(scene.provider.live_grants(), 0);
@@ -325,6 +342,13 @@ on_each_database! {
     async fn a_wrong_secret_ends_nothing(database) {
         let scene = Connecting::set(database).await?;
         let id = scene.connect().await?;
+        // Whoever brings a code that the provider cannot read says nothing about the registration.
+        let refusal = (400, json!({"error": "invalid_request"}));
+        scene.provider.script(|script| script.refuses = Some(refusal));
+        let (_, url) = scene.open(json!({"user_id": "18"})).await?;
+        assert_eq!(error(&scene.run(&Agent::default(), &url).await?), "provider_misconfigured");
+        scene.provider.script(|script| *script = ProviderScript::default());
+        assert_eq!(scene.registration().await?.state, RegistrationState::Active);
         let (_, url) = scene.open(json!({"user_id": "18"})).await?;
         let back = scene.run(&Agent::default(), &url).await?;
         let other = scene.confirm(&back, "18").await?.json()["connection_id"].as_str().unwrap().to_owned();
@@ -347,11 +371,12 @@ on_each_database! {
     /// An authorization without a refresh token does not take the place of a connection that has one: the user is asked
     /// once more, and then it fails.
     async fn a_refreshable_connection_is_not_replaced_by_one_that_is_not(database) {
-        let scene = Connecting::set(database).await?;
+        let scene = Connecting::with(database, |provider| {
+            format!("{}{ACCOUNT}reach = \"token\"\n", provider.definition(ROTATING))
+        })
+        .await?;
         let id = scene.connect().await?;
-        scene.provider.script(|script| {
-            script.edits_tokens = Some(|answer| drop(answer.as_object_mut().map(|it| it.remove("refresh_token"))));
-        });
+        scene.provider.script(|script| script.edits_tokens = Some(without_refresh_token));
         let (session, url) = scene.open(json!({})).await?;
         let agent = Agent::default();
         let callback = approve(&scene.leave(&agent, &url).await?).await?;
@@ -359,9 +384,103 @@ on_each_database! {
         assert!(again.starts_with(&scene.provider.origin), "asked once more: {again}");
         let back = Url::parse(&agent.get(&approve(&again).await?).await?.location()?)?;
         assert_eq!((error(&back).as_str(), scene.outcome(&session).await?.1.as_str()), ("refresh_token_missing", "refresh_token_missing"));
+        // When both were under way before either was confirmed, the confirmation finds out.
+        for user in ["18", "19"] {
+            let more = json!({"user_id": user});
+            let without = scene.run(&Agent::default(), &scene.open(more.clone()).await?.1).await?;
+            scene.provider.script(|script| script.edits_tokens = None);
+            let with = scene.run(&Agent::default(), &scene.open(more).await?.1).await?;
+            assert_eq!(scene.confirm(&with, user).await?.status, 200);
+            let refused = scene.confirm(&without, user).await?;
+            assert_eq!(refused.refusal(), "400 refresh_token_missing", "{user}");
+            let path = format!("/api/connections?user_id={user}");
+            let listed = scene.agent.send(scene.ask("GET", &path)).await?.json();
+            assert_eq!(listed["connections"].as_array().map(Vec::len), Some(1), "{listed}");
+            scene.provider.script(|script| script.edits_tokens = Some(without_refresh_token));
+        }
+        scene.app.ctx.settle().await;
+        assert_eq!(scene.provider.live_grants(), 3, "the others were given back");
         scene.app.clock.advance(4000);
         scene.provider.script(|script| script.edits_tokens = None);
         assert_eq!(keeper::use_session(&scene.app.ctx, &head(&scene.app, &id).await?).await?.head.iteration, 2);
+        Ok(())
+    }
+
+    /// A response counts at the redirect URI of its registration alone: that of one server is not taken for another's.
+    async fn each_registration_has_its_callback(database) {
+        let scene = Connecting::set(database).await?;
+        let (_, url) = scene.open(json!({})).await?;
+        let callback = approve(&scene.leave(&scene.agent, &url).await?).await?;
+        let id = scene.registration().await?.registration_id;
+        let elsewhere = callback.replace("/connect/scripted/callback", &format!("/connect/callback/{id}"));
+        assert_ne!(elsewhere, callback);
+        let back = Url::parse(&scene.agent.get(&elsewhere).await?.location()?)?;
+        assert_eq!((error(&back).is_empty(), param(&back, "connect_code")), (false, None), "{back}");
+
+        let own = scene.own_registration().await?;
+        let (_, url) = scene.open(json!({})).await?;
+        let to_provider = scene.leave(&scene.agent, &url).await?;
+        assert_eq!(param(&Url::parse(&to_provider)?, "redirect_uri"), Some(own.clone()));
+        let callback = approve(&to_provider).await?;
+        let elsewhere = callback.replace(&own, &scene.app.at("/connect/scripted/callback"));
+        assert_ne!(elsewhere, callback);
+        let back = Url::parse(&scene.agent.get(&elsewhere).await?.location()?)?;
+        assert_eq!((error(&back).is_empty(), param(&back, "connect_code")), (false, None), "{back}");
+        let (_, url) = scene.open(json!({})).await?;
+        let back = scene.run(&Agent::default(), &url).await?;
+        assert!(param(&back, "connect_code").is_some(), "{back}");
+        Ok(())
+    }
+
+    /// Where nobody names the account, the connection that is connected again stands for it.
+    async fn an_account_without_a_name_is_connected_again(database) {
+        let scene = Connecting::with(database, |provider| {
+            provider.definition(&format!("accounts = \"many\"\n{ROTATING}[identity]\nfrom = \"none\"\n"))
+        })
+        .await?;
+        let id = scene.connect().await?;
+        let (_, url) = scene.open(json!({"connection_id": id})).await?;
+        let confirmed = scene.confirm(&scene.run(&Agent::default(), &url).await?, "17").await?;
+        assert_eq!(confirmed.json()["connection_id"], id.as_str(), "{confirmed:?}");
+        scene.connect().await?;
+        assert_eq!(scene.shown(&id).await?.json()["state"], "ended", "there is one place");
+        Ok(())
+    }
+
+    /// What is confirmed at once takes one place, one after the other; nothing fails.
+    async fn confirmations_at_once_take_one_place(database) {
+        let scene = Connecting::set(database).await?;
+        for _ in 0..4 {
+            let links = [scene.open(json!({})).await?.1, scene.open(json!({})).await?.1, scene.open(json!({})).await?.1];
+            let [a, b, c] = [(); 3].map(|()| Agent::default());
+            let (a, b, c) = tokio::try_join!(scene.run(&a, &links[0]), scene.run(&b, &links[1]), scene.run(&c, &links[2]))?;
+            let (a, b, c) = tokio::try_join!(scene.confirm(&a, "17"), scene.confirm(&b, "17"), scene.confirm(&c, "17"))?;
+            assert_eq!([a.status, b.status, c.status], [200; 3], "{a:?} {b:?} {c:?}");
+            let listed = scene.agent.send(scene.ask("GET", "/api/connections?user_id=17")).await?.json();
+            assert_eq!(listed["connections"].as_array().map(Vec::len), Some(1), "{listed}");
+            let id = listed["connections"][0]["connection_id"].as_str().unwrap().to_owned();
+            assert_eq!(scene.agent.send(scene.ask("DELETE", &format!("/api/connections/{id}"))).await?.status, 204);
+        }
+        Ok(())
+    }
+
+    /// What the operator withdraws from a client counts from then on, wherever its user is.
+    async fn a_withdrawn_entitlement_counts_at_each_step(database) {
+        let scene = Connecting::set(database).await?;
+        let links = [scene.open(json!({})).await?.1, scene.open(json!({})).await?.1];
+        let agent = Agent::default();
+        let back = scene.run(&agent, &scene.open(json!({})).await?.1).await?;
+        let callback = approve(&scene.leave(&agent, &links[1]).await?).await?;
+        change(&scene.app, &scene.client, |client| client.entitlements.background_access = false).await?;
+        // Clients are cached for a moment: not by a server that starts now.
+        let beside = scene.beside(database).await?;
+        let there = |url: &str| url.replace(&scene.app.issuer, &beside.at(""));
+        let page = agent.get(&there(&links[0])).await?;
+        assert!(page.status == 400 && page.text.contains("nonce_invalid_or_reused"), "{page:?}");
+        let refused = Url::parse(&agent.get(&there(&callback)).await?.location()?)?;
+        assert_eq!((error(&refused).is_empty(), param(&refused, "connect_code")), (false, None), "{refused}");
+        let refused = scene.confirm_at(&beside, &back, "17").await?;
+        assert_eq!(refused.refusal(), "403 unauthorized_client");
         Ok(())
     }
 

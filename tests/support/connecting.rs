@@ -2,15 +2,15 @@
 
 use anyhow::{Context as _, Result, ensure};
 use causeway_domain::client::Client;
-use causeway_domain::connection::Tenant;
+use causeway_domain::connection::{Registration, RegistrationState, Tenant};
 use causeway_flow::{ConfiguredRegistration, CtxParts};
 use causeway_providers::Catalog;
-use causeway_store::connections::tenants;
-use causeway_store::{StoreError, clients};
+use causeway_store::connections::{registrations, tenants};
+use causeway_store::{StoreError, TenantScope, clients};
 use causeway_testkit::{
     Agent, Answer, OauthClient, RequestBuilder, ScriptedProvider, ScriptedUpstream, TestApp, TestDatabase,
 };
-use causeway_types::{ClientId, Secret, TenantId, UpstreamClientId};
+use causeway_types::{ClientId, RegistrationId, Secret, SystemRng, TenantId, UpstreamClientId};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -142,9 +142,47 @@ impl Connecting {
 
     /// Confirms a connection.
     pub(crate) async fn confirm(&self, back: &Url, user: &str) -> Result<Answer> {
+        self.confirm_at(&self.app, back, user).await
+    }
+
+    /// The same, at a server.
+    pub(crate) async fn confirm_at(&self, app: &TestApp, back: &Url, user: &str) -> Result<Answer> {
         let code = param(back, "connect_code").unwrap_or_default();
         let body = json!({"connect_code": code, "user_id": user});
-        send_json(&self.agent, self.ask("POST", "/api/connections/confirm"), &body).await
+        let request = self.in_tenant(ask(app, &self.client, "POST", "/api/connections/confirm"));
+        send_json(&self.agent, request, &body).await
+    }
+
+    /// Our registration at the provider, in the default tenant.
+    pub(crate) async fn registration(&self) -> Result<Registration> {
+        let (ring, issuer) = (self.app.ring.clone(), self.provider.origin.clone());
+        let find = move |scope: &mut TenantScope<'_>| {
+            registrations::find_current_registration(scope, &ring, PROVIDER, &issuer)
+        };
+        let store = self.app.store().in_tenant(&TenantId::default_tenant());
+        store.read::<_, StoreError, _>(find).await?.context("there is no registration")
+    }
+
+    /// Gives the default tenant a registration of its own, with a redirect URI of its own: returns that.
+    pub(crate) async fn own_registration(&self) -> Result<String> {
+        let before = self.registration().await?;
+        let id = RegistrationId::random(&SystemRng);
+        let redirect_uri = self.app.at(&format!("/connect/callback/{id}"));
+        let own = Registration {
+            registration_id: id,
+            client_secret: Some(Secret::new(ScriptedProvider::CLIENT_SECRET)),
+            redirect_uri: redirect_uri.clone(),
+            ..before.clone()
+        };
+        let ring = self.app.ring.clone();
+        let put = move |scope: &mut TenantScope<'_>| {
+            let (from, to) = (RegistrationState::Active, RegistrationState::Superseded);
+            registrations::change_state(scope, &before.registration_id, from, to, before.created_at)?;
+            registrations::insert_registration(scope, &ring, &own)
+        };
+        let store = self.app.store().in_tenant(&TenantId::default_tenant());
+        store.write::<_, StoreError, _>(put).await?;
+        Ok(redirect_uri)
     }
 
     /// A confirmed background connection of user 17: its identifier.

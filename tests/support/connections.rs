@@ -53,8 +53,11 @@ impl Relay {
     /// A client that authenticates and is entitled to the provider.
     pub(crate) async fn client_of(app: &TestApp, agent: &Agent) -> Result<OauthClient> {
         let client = OauthClient::register_with(agent, &app.issuer, "client_secret_basic").await?;
-        Self::entitle(app, &client, |client| client.entitlements.providers = vec!["scripted".to_owned()])
-            .await?;
+        Self::entitle(app, &client, |client| {
+            client.entitlements.providers = vec!["scripted".to_owned()];
+            client.entitlements.background_access = true;
+        })
+        .await?;
         Ok(client)
     }
 

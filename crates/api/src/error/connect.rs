@@ -30,7 +30,10 @@ impl From<ConfirmError> for ApiError {
     fn from(error: ConfirmError) -> Self {
         match error {
             ConfirmError::Internal(error) => Self::internal(&error),
-            error @ (ConfirmError::UserId | ConfirmError::Code) => Self::bad_request(error.code(), &error),
+            ConfirmError::NotEntitled => Self::new(StatusCode::FORBIDDEN, error.code(), &error.to_string()),
+            error @ (ConfirmError::UserId | ConfirmError::Code | ConfirmError::NoRefreshToken { .. }) => {
+                Self::bad_request(error.code(), &error)
+            }
         }
     }
 }

@@ -355,7 +355,9 @@ fn resources(book: &mut Book) {
         NotOffered, Unknown("x\"é".to_owned()), Missing("host".to_owned()),
         Value { name: "host".to_owned(), expected: "a host, such as example.com".to_owned() },
     });
-    every!(book, json, ConfirmError { UserId, Code, Internal(inside()) });
+    every!(book, json, ConfirmError {
+        UserId, Code, NotEntitled, NoRefreshToken { given_back: causeway_types::UpstreamSessionId::new("us_1") }, Internal(inside()),
+    });
     every!(book, page, BeginError { Gone, NotChosen, Provider(ConnectFailure::Unavailable), Internal(inside()) });
     every!(book, page, CompleteError { State, Internal(inside()) });
     let failure = |failure: ConnectFailure| page(PageError::not_connected(&failure));

@@ -12,6 +12,8 @@ pub struct ConnectOffer {
     pub name: String,
     /// Its name for users to read.
     pub title: String,
+    /// The host that users are sent to, where the title does not say it.
+    pub host: Option<String>,
     /// The scopes that are requested, in the provider's own words.
     pub scopes: Vec<String>,
 }

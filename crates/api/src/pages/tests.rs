@@ -54,6 +54,7 @@ fn connect() -> ConnectPage {
         offers: vec![ConnectOffer {
             name: "github".into(),
             title: "GitHub".into(),
+            host: Some("github.acme.example".into()),
             scopes: vec!["read:user".into()],
         }],
         is_background: true,
@@ -197,7 +198,7 @@ fn hostile(lang: Lang) -> Vec<String> {
         identity: Some(evil()),
         is_verified: false,
         return_host: Some(evil()),
-        offers: vec![ConnectOffer { name: evil(), title: evil(), scopes: vec![evil()] }; 2],
+        offers: vec![ConnectOffer { name: evil(), title: evil(), host: Some(evil()), scopes: vec![evil()] }; 2],
         form_token: evil(),
         ..connect()
     };

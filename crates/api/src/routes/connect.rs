@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use causeway_flow::connection::Returned;
 use causeway_flow::connection::begin;
 use causeway_flow::connection::complete::{self, CallbackAddress, Completed};
+use causeway_flow::upstream::traits::Offer;
 use causeway_flow::operations::limits::{self, RateLimitedAction};
 use causeway_types::RegistrationId;
 use causeway_types::secret::{Connect, PlainToken};
@@ -39,7 +40,7 @@ pub(crate) async fn get(
         offers: view
             .offers
             .into_iter()
-            .map(|(name, offer)| ConnectOffer { name, title: offer.title, scopes: offer.scopes })
+            .map(|(name, Offer { title, host, scopes, .. })| ConnectOffer { name, title, host, scopes })
             .collect(),
         is_background: view.session.session_kinds.contains(&causeway_types::SessionKind::Background),
         is_reconnection: view.session.connection_id.is_some(),

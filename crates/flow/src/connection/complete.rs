@@ -3,7 +3,9 @@
 
 use causeway_domain::client::Client;
 use causeway_domain::connection::{ConnectOutcome, ConnectSession, Connection, PendingConnection};
-use causeway_store::connections::{connect_sessions, credentials, heads, pending};
+use causeway_store::connections::{
+    connect_sessions, credentials, heads, identities, pending, registrations,
+};
 use causeway_store::events::{self, EventKind};
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_types::secret::ProviderState;
@@ -12,14 +14,15 @@ use url::Url;
 
 use crate::client::lookup;
 use crate::connection::begin::{self, BeginError, Way, connecting};
-use crate::connection::connect_session::audit_event;
+use crate::connection::connect_session::{self, audit_event};
 use crate::connection::returned::Returned;
-use crate::connection::store::{self, Authorized};
+use crate::connection::store::{self, Authorized, Stored};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::trace;
 use crate::upstream::connect::failure::{AskAgain, ConnectFailure};
 use crate::upstream::connect::kept_answer::{self, KeptAnswer, pending_of};
+use crate::upstream::oauth2::registrations::{redirect_uri, registration_redirect_uri};
 use crate::upstream::traits::{CallbackParams, Completion, ConnectError, Redeemed, Upstream};
 
 /// The address that an authorization response came to. Each registration has one, so that the response of one issuer is
@@ -30,6 +33,15 @@ pub enum CallbackAddress {
     Provider(String),
     /// That of one registration.
     Registration(RegistrationId),
+}
+
+impl CallbackAddress {
+    fn redirect_uri(&self, issuer: &str) -> String {
+        match self {
+            Self::Provider(name) => redirect_uri(issuer, name),
+            Self::Registration(id) => registration_redirect_uri(issuer, id),
+        }
+    }
 }
 
 /// The next step.
@@ -148,28 +160,29 @@ impl Attempt<'_> {
         address: &CallbackAddress,
         params: &CallbackParams,
     ) -> Result<Returned, ConnectError> {
-        let Self { ctx, begun, upstream, .. } = self;
-        let is_here = match address {
-            CallbackAddress::Provider(name) => *name == begun.provider,
-            CallbackAddress::Registration(id) => begun.registration_id.as_ref() == Some(id),
-        };
-        if !is_here {
+        let Self { begun, upstream, .. } = self;
+        if !self.came_to(address).await? {
             return Err(ConnectFailure::Issuer.into());
         }
         let client = self.client().await?.ok_or(ConnectFailure::Refused)?;
+        if !connect_session::is_entitled(&client, &begun.provider, begun.session_kind) {
+            return Err(ConnectFailure::Refused.into());
+        }
+        let reconnected = self.reconnected_subject().await?;
+        let subjects: Vec<&str> = reconnected.iter().map(String::as_str).collect();
         let pending = pending_of(&begun.provider, &begun.payload);
         let completion = Completion {
             tenant_id: &begun.tenant_id,
             pending: &pending,
             answer: params,
-            subjects: &[],
+            subjects: &subjects,
             begun_at: begun.created_at,
         };
         let redeemed = upstream.redeem(&completion).await?;
-        let kept = kept_answer::keep(ctx, &begun.tenant_id, &begun.state, &redeemed).await?;
+        let kept = self.keep(&redeemed).await?;
         let (redeemed, kept) = match upstream.exchange(&completion, &redeemed).await {
             Ok(Some(exchanged)) => {
-                let kept = kept_answer::keep(ctx, &begun.tenant_id, &begun.state, &exchanged).await?;
+                let kept = self.keep(&exchanged).await?;
                 (exchanged, kept)
             }
             Ok(None) => (redeemed, kept),
@@ -179,6 +192,38 @@ impl Attempt<'_> {
             Ok(returned) => Ok(returned),
             Err(error) => Err(self.give_back(kept, &redeemed, error).await),
         }
+    }
+
+    /// Whether the response came to the redirect URI of its registration.
+    async fn came_to(&self, address: &CallbackAddress) -> Result<bool, Internal> {
+        let Self { ctx, begun, .. } = self;
+        let Some(id) = begun.registration_id.clone() else { return Ok(false) };
+        let (ring, store) = (ctx.ring(), ctx.store().in_tenant(&begun.tenant_id));
+        let found = store
+            .find(move |scope| registrations::find_registration(scope, &ring, &id).map_err(Internal::from));
+        let expected = address.redirect_uri(ctx.issuer());
+        Ok(found.await?.is_some_and(|registration| registration.redirect_uri == expected))
+    }
+
+    /// The account of the connection that is connected again.
+    async fn reconnected_subject(&self) -> Result<Option<String>, Internal> {
+        let Self { ctx, session, .. } = self;
+        let Some(id) = session.connection_id.clone() else { return Ok(None) };
+        let store = ctx.store().in_tenant(&session.tenant_id);
+        let found = store.find(move |scope| heads::find_connection(scope, &id).map_err(Internal::from));
+        Ok(found.await?.map(|connection| connection.head.subject().to_owned()))
+    }
+
+    /// Keeps what was issued, or gives it back at once.
+    async fn keep(&self, redeemed: &Redeemed) -> Result<KeptAnswer, Internal> {
+        let Self { ctx, begun, upstream, .. } = self;
+        let kept = kept_answer::keep(ctx, &begun.tenant_id, &begun.state, redeemed).await;
+        if kept.is_err()
+            && let Err(error) = upstream.give_back(&begun.tenant_id, redeemed).await
+        {
+            tracing::error!(%error, "upstream tokens could neither be kept nor given back");
+        }
+        kept
     }
 
     /// Finds out whose account it is, and stores the connection.
@@ -200,8 +245,10 @@ impl Attempt<'_> {
             return Err(ConnectFailure::Refused.into());
         }
         let event = self.audit_event("ok", &authorized.connection);
-        let code = store::store(ctx, session, &authorized, kept, event, is_confirmed).await?;
-        Ok(Returned::connected(session, code.as_ref()))
+        match store::store(ctx, session, &authorized, kept, event, is_confirmed).await? {
+            Stored::Connected(code) => Ok(Returned::connected(session, code.as_ref())),
+            Stored::NoRefreshToken => Err(ConnectFailure::NoRefreshToken.into()),
+        }
     }
 
     /// Compares a new connection with the one that it is to replace.
@@ -219,10 +266,14 @@ impl Attempt<'_> {
             let Some(found) = heads::find_connection(scope, &id)? else { return Ok(None) };
             let iteration = found.head.iteration;
             let credentials = credentials::find_user_credential(scope, &ring, &id, iteration, false)?;
-            Ok::<_, Internal>(Some((found, credentials)))
+            let account = match &found.identity_id {
+                Some(id) => identities::find_identity(scope, id)?,
+                None => None,
+            };
+            Ok::<_, Internal>(Some((found, credentials, account)))
         });
-        let Some((existing, credentials)) = existing.await? else { return Ok(None) };
-        let is_same = existing.head.subject() == authorized.connection.head.subject();
+        let Some((existing, credentials, account)) = existing.await? else { return Ok(None) };
+        let is_same = account.is_some_and(|account| authorized.is_of(&account));
         if session.connection_id.is_some() && !is_same {
             return Ok(Some(ConnectFailure::AccountMismatch));
         }

@@ -13,6 +13,7 @@ use causeway_types::{
 };
 use serde_json::{Map, Value};
 
+use crate::client::trust;
 use crate::connection::tenant_client::TenantClient;
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -216,9 +217,16 @@ pub async fn show(
     Ok(ShownConnectSession { session, outcome, is_expired })
 }
 
-/// Whether a client may connect accounts at a provider.
-pub(crate) fn is_entitled(client: &Client, provider: &str) -> bool {
-    client.entitlements.providers.iter().any(|granted| granted == provider)
+/// Whether a client may make and use connections of a kind at a provider: the operator has entered the client, and granted
+/// it both. A client that registered itself is granted none.
+pub(crate) fn is_entitled(client: &Client, provider: &str, kind: SessionKind) -> bool {
+    let is_granted = client.entitlements.providers.iter().any(|granted| granted == provider);
+    is_granted && trust::is_the_operators(client) && may_be_of(client, kind)
+}
+
+/// Whether a client may have connections of a kind.
+fn may_be_of(client: &Client, kind: SessionKind) -> bool {
+    kind != SessionKind::Background || client.allows_background_access()
 }
 
 /// An audit event of a connect session.
@@ -271,11 +279,13 @@ fn check(ctx: &Ctx, client: &Client, params: &ConnectSessionParams) -> Result<()
     {
         return Err(E::Providers);
     }
-    if let Some(refused) = providers.iter().find(|name| !is_entitled(client, name)) {
-        return Err(E::NotEntitled(refused.chars().take(64).collect()));
-    }
-    if params.session_kind == SessionKind::Background && !client.allows_background_access() {
-        return Err(E::NoBackground);
+    let kind = params.session_kind;
+    if let Some(refused) = providers.iter().find(|name| !is_entitled(client, name, kind)) {
+        return Err(if may_be_of(client, kind) {
+            E::NotEntitled(refused.chars().take(64).collect())
+        } else {
+            E::NoBackground
+        });
     }
     let asked = AskedOffer { scopes: &params.scopes, parameters: &params.parameters };
     for provider in providers {

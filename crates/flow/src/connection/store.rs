@@ -7,7 +7,7 @@ use causeway_domain::connection::{
 use causeway_domain::session::{Cooldown, Credentials, SessionHead};
 use causeway_store::connections::connect_sessions::{self, Confirmed, NewConnectCode};
 use causeway_store::connections::credentials::{self, NewCredential};
-use causeway_store::connections::{heads, identities, managed_accounts};
+use causeway_store::connections::{heads, identities, managed_accounts, users};
 use causeway_store::operations::audit::{AuditEvent, insert_audit_event};
 use causeway_store::{StoreError, TenantScope};
 use causeway_types::secret::ConnectCode;
@@ -15,7 +15,7 @@ use causeway_types::{
     CredentialId, IdentityId, ManagedAccountId, PlainToken, SessionState, TenantUser, UpstreamSessionId,
 };
 
-use crate::connection::confirm::{self, Followed};
+use crate::connection::confirm::{self, Confirming, Followed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::upstream::answer::write_tenant_answer;
@@ -24,6 +24,15 @@ use crate::upstream::traits::{NewAccount, NewConnection, NewManagedAccount};
 
 /// The outcome of a connect session with a connection.
 const CONNECTED: &str = "connected";
+
+/// The result of storing.
+#[derive(Debug)]
+pub(super) enum Stored {
+    /// The connection is there. The code confirms it, unless it is confirmed.
+    Connected(Option<PlainToken<ConnectCode>>),
+    /// It has no refresh token, and would take the place of one that has.
+    NoRefreshToken,
+}
 
 /// A connection as an authorization brought it, not stored yet.
 #[derive(Clone, Debug)]
@@ -38,6 +47,11 @@ pub(super) struct Authorized {
 }
 
 impl Authorized {
+    /// Whether it is to this account.
+    pub(super) fn is_of(&self, account: &SocialIdentity) -> bool {
+        self.identity.issuer == account.issuer && self.identity.subject == account.subject
+    }
+
     pub(super) fn of(
         ctx: &Ctx,
         begun: &PendingConnection,
@@ -104,8 +118,7 @@ impl Authorized {
     }
 }
 
-/// Stores a connection, finishes its connect session, and settles the answer that it came of. Returns the code by which its
-/// client confirms it, unless it is confirmed at once.
+/// Stores a connection, finishes its connect session, and settles the answer that it came of.
 ///
 /// # Errors
 /// When the database does not take it.
@@ -116,7 +129,7 @@ pub(super) async fn store(
     kept: &KeptAnswer,
     event: AuditEvent,
     is_confirmed: bool,
-) -> Result<Option<PlainToken<ConnectCode>>, Internal> {
+) -> Result<Stored, Internal> {
     let now = ctx.now();
     let code = (!is_confirmed).then(|| PlainToken::<ConnectCode>::issued(ctx.rng(), ctx.unix_millis()));
     let hash = code.as_ref().map(PlainToken::hash);
@@ -129,7 +142,7 @@ pub(super) async fn store(
         move |scope: &mut TenantScope<'_>| {
             if heads::find_connection(scope, &unconfirmed_id)?.is_some() {
                 // An earlier try did commit after all.
-                return Ok(Followed::default());
+                return Ok(Some(Followed::default()));
             }
             insert(scope, &ctx, &new)?;
             let mut followed = Followed::default();
@@ -138,9 +151,16 @@ pub(super) async fn store(
                     connection_id: connection_id.clone(),
                     unconfirmed_id: unconfirmed_id.clone(),
                 };
-                if let Some(done) = confirm::confirm_in(scope, &ctx, &confirmed, now)? {
-                    connection_id.clone_from(&done.connection_id);
-                    followed = done;
+                match confirm::confirm_in(scope, &ctx, &confirmed, now)? {
+                    Confirming::Done(done) => {
+                        connection_id.clone_from(&done.connection_id);
+                        followed = done;
+                    }
+                    // It is ended, and revoked like any other.
+                    Confirming::NoRefreshToken if kept.use_up(scope.connection())? => return Ok(None),
+                    Confirming::NoRefreshToken | Confirming::Gone => {
+                        return Err(Internal::Inconsistent("the connection is not what it was any more"));
+                    }
                 }
             }
             let outcome = ConnectOutcome {
@@ -156,24 +176,26 @@ pub(super) async fn store(
             let (tenant_id, id) = (&session.tenant_id, &session.connect_session_id);
             let c = scope.connection();
             connect_sessions::finish_connect_session(c, tenant_id, id, &outcome, code)?;
-            if !kept.settle(c)? {
+            if !kept.use_up(c)? {
                 return Err(Internal::Inconsistent("the answer was given back meanwhile"));
             }
             insert_audit_event(c, &event)?;
-            Ok(followed)
+            Ok(Some(followed))
         }
     })
     .await?;
+    let Some(followed) = followed else { return Ok(Stored::NoRefreshToken) };
     let (session, kind) = (&authorized.connection.head.session_id, authorized.connection.head.kind);
     tracing::info!(%session, session.kind = kind.as_str(), "account connected");
     confirm::follow_up(ctx, followed).await;
-    Ok(code)
+    Ok(Stored::Connected(code))
 }
 
 fn insert(scope: &mut TenantScope<'_>, ctx: &Ctx, new: &Authorized) -> Result<(), StoreError> {
     let ring = ctx.ring();
     let Connection { head, slot, .. } = &new.connection;
-    // The tenant knows its user from the connect session on.
+    // Two who connect accounts of one user wait for each other. The tenant knows the user from the connect session on.
+    users::lock_user(scope, &slot.user)?;
     let identity_id = identities::put_identity(scope, &new.identity)?;
     let connection = heads::NewConnection {
         head,

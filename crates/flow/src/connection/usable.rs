@@ -6,6 +6,7 @@ use causeway_store::connections::in_use::{self, AccountInUse, ConnectionInUse};
 use causeway_store::sessions;
 use causeway_types::{SessionState, UpstreamSessionId};
 
+use super::connect_session::is_entitled;
 use super::error::ConnectionError;
 use super::tenant_client::TenantClient;
 use crate::ctx::Ctx;
@@ -66,7 +67,7 @@ pub(crate) async fn find(
     if !head.is_alive_at(now) {
         return Err(ConnectionError::NotFound);
     }
-    if !client.client.entitlements.providers.iter().any(|provider| provider == head.provider()) {
+    if !is_entitled(&client.client, head.provider(), head.kind) {
         return Err(ConnectionError::NotEntitled { provider: head.provider().to_owned() });
     }
     let account = match account {

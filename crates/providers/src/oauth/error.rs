@@ -29,7 +29,7 @@ impl TokenError {
             Self::Request(RequestError::NoRefreshToken | RequestError::NoRenewal) => {
                 RefusalMeaning::NotRenewable
             }
-            Self::Request(_) => RefusalMeaning::Misconfigured,
+            Self::Request(_) => RefusalMeaning::Request,
         }
     }
 

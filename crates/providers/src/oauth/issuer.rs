@@ -30,6 +30,11 @@ impl<'a> RegistrationIssuer<'a> {
         }
     }
 
+    /// Whether users choose the host: then there are registrations at several issuers.
+    pub fn is_open(&self) -> bool {
+        self.address.open().is_some()
+    }
+
     /// The issuer of the values that users enter: an origin, unless they choose the host, where the path counts too.
     ///
     /// # Errors
@@ -49,8 +54,7 @@ impl<'a> RegistrationIssuer<'a> {
 
     /// The origin, if the definition names the host: then one registration serves whatever users enter.
     fn fixed(&self) -> Option<String> {
-        let is_open = self.address.open().is_some();
-        (!is_open).then(|| Url::parse(&self.address.to_string()).ok()).flatten().map(|url| origin(&url))
+        (!self.is_open()).then(|| Url::parse(&self.address.to_string()).ok()).flatten().map(|url| origin(&url))
     }
 }
 
@@ -63,6 +67,21 @@ fn trimmed(issuer: &str) -> String {
 }
 
 impl Definition {
+    /// The host that users are sent to, where it comes from what is entered; `None`: the definition names it.
+    pub fn chosen_host(&self, fields: &FieldValues) -> Option<String> {
+        let address = match &self.kind {
+            Kind::Oidc(oidc) => &oidc.discovery.issuer,
+            Kind::Oauth2(oauth) => match &oauth.endpoints {
+                Endpoints::Discovered(discovery) => &discovery.issuer,
+                Endpoints::Fixed { authorization, .. } => authorization,
+            },
+            Kind::Mcp(_) | Kind::Form(_) | Kind::Key(_) => return None,
+        };
+        address.open()?;
+        let url = address.fill(|name| fields.get(name.as_str())).ok()?;
+        url.host_str().map(str::to_owned)
+    }
+
     /// The values of parameters that users do not enter.
     pub fn default_fields(&self) -> FieldValues {
         let with_default = |parameter: &crate::Parameter| {
@@ -99,6 +118,21 @@ mod tests {
             assert_eq!(issuer(name, fields).as_deref(), Ok(expected), "{name}");
         }
         assert!(issuer("oidc", &[]).is_err());
+    }
+
+    #[test]
+    fn a_host_is_chosen_where_the_definition_leaves_it_open() {
+        let catalog = Catalog::load(None).unwrap();
+        for (name, fields, expected) in [
+            ("google", &[][..], None),
+            ("microsoft", &[("tenant", "contoso.example")], None),
+            ("gitlab", &[("host", "gitlab.acme.example")], Some("gitlab.acme.example")),
+            ("oidc", &[("issuer", "https://id.example/realms/a/")], Some("id.example")),
+        ] {
+            let fields = fields.iter().copied().collect();
+            let host = catalog.find(name).unwrap().definition.chosen_host(&fields);
+            assert_eq!(host.as_deref(), expected, "{name}");
+        }
     }
 
     #[test]

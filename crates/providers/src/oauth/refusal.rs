@@ -33,6 +33,9 @@ pub enum RefusalMeaning {
     ActionRequired,
     /// The registration or the definition is at fault; connections stay, and no user is asked.
     Misconfigured,
+    /// The request is not accepted. A definition at fault makes such requests, and so does a code that somebody made up:
+    /// connections stay, and no user is asked.
+    Request,
     /// There is nothing to renew with. Nothing was sent, and the credentials live until they end.
     NotRenewable,
     /// Calls have to wait; everything stays.
@@ -43,9 +46,10 @@ pub enum RefusalMeaning {
 
 /// The codes by which a grant has ended (RFC 6749 section 5.2, OpenID Connect Core section 3.1.2.6).
 const OVER: [&str; 4] = ["invalid_grant", "interaction_required", "consent_required", "login_required"];
-/// The codes of RFC 6749 section 5.2 by which the registration or the definition is at fault.
-const MISCONFIGURED: [&str; 5] =
-    ["invalid_client", "unauthorized_client", "invalid_scope", "unsupported_grant_type", "invalid_request"];
+/// The codes of RFC 6749 section 5.2 by which the registration is at fault.
+const MISCONFIGURED: [&str; 2] = ["invalid_client", "unauthorized_client"];
+/// Those by which the request is not accepted.
+const REQUEST: [&str; 3] = ["invalid_scope", "unsupported_grant_type", "invalid_request"];
 
 /// An answer without a token, and what is needed to judge it.
 pub(super) struct Judged<'a> {
@@ -118,6 +122,8 @@ impl Judged<'_> {
                 Some(RefusalMeaning::Over)
             } else if is_one_of(&MISCONFIGURED) {
                 Some(RefusalMeaning::Misconfigured)
+            } else if is_one_of(&REQUEST) {
+                Some(RefusalMeaning::Request)
             } else {
                 None
             }
@@ -162,7 +168,7 @@ mod tests {
 
     #[test]
     fn codes_of_the_rfc_count_unless_the_status_may_pass() {
-        use RefusalMeaning::{Misconfigured, Over, Passing};
+        use RefusalMeaning::{Misconfigured, Over, Passing, Request};
         let client = plain_client("");
         for (code, meaning) in [
             ("invalid_grant", Over),
@@ -171,9 +177,9 @@ mod tests {
             ("login_required", Over),
             ("invalid_client", Misconfigured),
             ("unauthorized_client", Misconfigured),
-            ("invalid_scope", Misconfigured),
-            ("unsupported_grant_type", Misconfigured),
-            ("invalid_request", Misconfigured),
+            ("invalid_scope", Request),
+            ("unsupported_grant_type", Request),
+            ("invalid_request", Request),
             ("server_error", Passing),
             ("temporarily_unavailable", Passing),
             ("slow_down", Passing),

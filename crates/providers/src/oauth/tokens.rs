@@ -151,7 +151,7 @@ impl ProviderClient {
 /// Whether a provider refuses the secret, in the code of RFC 6749 or its own words.
 fn refuses_secret(refusal: &Refusal) -> bool {
     let of_request = ["invalid_scope", "unsupported_grant_type", "invalid_request"];
-    refusal.meaning == RefusalMeaning::Misconfigured
+    matches!(refusal.meaning, RefusalMeaning::Misconfigured | RefusalMeaning::Request)
         && !refusal.code.as_deref().is_some_and(|code| of_request.contains(&code))
 }
 

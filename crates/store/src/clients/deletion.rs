@@ -41,7 +41,7 @@ const OF_CLIENT: [(&str, &str); 8] = [
 
 /// Takes one step in deleting the client that was deleted first: ends at most `limit` of its sessions, whose
 /// heads stay until they are revoked at their PDS, or deletes at most `limit` rows of a table, or finally its
-/// own row. Nothing is left to do when [`Purged::is_done`] says so.
+/// own row, once nothing is left to be given back for it. Nothing is left to do when [`Purged::is_done`] says so.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -50,13 +50,14 @@ pub fn purge_deleted_clients(
     now: Timestamp,
     limit: i64,
 ) -> Result<Purged, StoreError> {
-    let first = oauth_client::table
-        .filter(oauth_client::deleted_at.is_not_null())
-        .order(oauth_client::deleted_at.asc())
-        .select(oauth_client::client_id)
-        .first::<String>(c)
-        .optional()?;
-    let Some(client_id) = first else { return Ok(Purged::default()) };
+    // One that has to wait holds up no other.
+    let (client_id, waits) = match find_first(c, SETTLED)? {
+        Some(first) => (first, false),
+        None => match find_first(c, "")? {
+            Some(first) => (first, true),
+            None => return Ok(Purged::default()),
+        },
+    };
     let sessions = end_sessions_of(c, &client_id, now, limit)?;
     if sessions > 0 {
         return Ok(Purged { sessions, rows: 0 });
@@ -75,10 +76,32 @@ pub fn purge_deleted_clients(
     if rows > 0 {
         return Ok(Purged { sessions: 0, rows });
     }
+    if waits {
+        return Ok(Purged::default());
+    }
     let deleted = oauth_client::table
         .filter(oauth_client::client_id.eq(&client_id))
         .filter(oauth_client::deleted_at.is_not_null());
     Ok(Purged { sessions: 0, rows: diesel::delete(deleted).execute(c)? })
+}
+
+/// Clients for which no answer of a provider is to be given back any more: their rows go when that is so.
+const SETTLED: &str = " AND NOT EXISTS (SELECT 1 FROM tenant_client t \
+    JOIN upstream_pending p ON p.tenant_id = t.tenant_id AND p.client_id = t.client_id \
+    WHERE t.client_id = oauth_client.client_id AND p.used AND p.payload <> '')";
+
+#[derive(QueryableByName)]
+struct Id {
+    #[diesel(sql_type = Text)]
+    id: String,
+}
+
+/// Finds the client that was deleted first.
+fn find_first(c: &mut AnyConnection, only: &str) -> Result<Option<String>, StoreError> {
+    let first = format!(
+        "SELECT client_id AS id FROM oauth_client WHERE deleted_at IS NOT NULL{only} ORDER BY deleted_at LIMIT 1"
+    );
+    Ok(sql_query(first).get_result::<Id>(c).optional()?.map(|found| found.id))
 }
 
 fn end_sessions_of(
@@ -146,7 +169,8 @@ fn delete_rows_of(
     key: &str,
     limit: i64,
 ) -> Result<usize, StoreError> {
-    let some = format!("SELECT {key} FROM {table} WHERE client_id = $1 LIMIT $2");
+    let only = if table == "upstream_pending" { " AND NOT (used AND payload <> '')" } else { "" };
+    let some = format!("SELECT {key} FROM {table} WHERE client_id = $1{only} LIMIT $2");
     let statement = format!("DELETE FROM {table} WHERE ({key}) IN ({some})");
     Ok(sql_query(statement).bind::<Text, _>(client_id).bind::<BigInt, _>(limit).execute(c)?)
 }

@@ -9,7 +9,9 @@ use super::{heads, identities, managed_accounts, registrations, users};
 use crate::engine::column::Column;
 use crate::engine::error::StoreError;
 use crate::engine::tenancy::TenantScope;
-use crate::schema::{connect_session, provider_registration, social_identity, tenant_user, upstream_session};
+use crate::schema::{
+    connect_session, provider_registration, social_identity, tenant_user, upstream_pending, upstream_session,
+};
 
 /// The result of a step of an erasure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -137,7 +139,7 @@ fn delete_users(scope: &mut TenantScope<'_>, now: Timestamp, limit: i64) -> Resu
     Ok(live.len())
 }
 
-/// Deletes registrations that no revocation needs any more.
+/// Deletes registrations that no revocation needs any more, and no answer that is to be given back.
 fn delete_registrations(
     scope: &mut TenantScope<'_>,
     now: Timestamp,
@@ -147,10 +149,16 @@ fn delete_registrations(
         .filter(upstream_session::tenant_id.eq(provider_registration::tenant_id))
         .filter(upstream_session::registration_id.eq(provider_registration::registration_id.nullable()))
         .filter(upstream_session::revocation_due_at.is_not_null());
+    let kept = upstream_pending::table
+        .filter(upstream_pending::tenant_id.eq(provider_registration::tenant_id))
+        .filter(upstream_pending::registration_id.eq(provider_registration::registration_id.nullable()))
+        .filter(upstream_pending::used.eq(true))
+        .filter(upstream_pending::payload.ne(""));
     let unused: Vec<String> = provider_registration::table
         .filter(provider_registration::tenant_id.eq(scope.tenant_id().as_str()))
         .filter(provider_registration::deleted_at.is_null())
         .filter(diesel::dsl::not(exists(due)))
+        .filter(diesel::dsl::not(exists(kept)))
         .limit(limit)
         .select(provider_registration::registration_id)
         .load(scope.connection())?;

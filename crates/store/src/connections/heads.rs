@@ -206,6 +206,19 @@ pub fn find_connection(
     found.map(|(head, row)| row.into_domain(head)).transpose()
 }
 
+/// Locks the head of a connection until the transaction ends: nothing moves it meanwhile.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn lock_connection(
+    scope: &mut TenantScope<'_>,
+    session_id: &UpstreamSessionId,
+) -> Result<(), StoreError> {
+    let lock = diesel::update(row!(scope, session_id)).set(dsl::last_used_at.eq(dsl::last_used_at));
+    fixed!(lock).execute(scope.connection())?;
+    Ok(())
+}
+
 /// Selects connections. One that was never confirmed is on no list, however it ended: whoever opened the link may not have
 /// been the client's user.
 #[derive(Clone, Debug, Default)]

@@ -69,6 +69,10 @@ pub fn insert_pending(
     Ok(())
 }
 
+/// Seconds for which a consumed authorization is retained: longer than its code takes to be redeemed, and the answer to be
+/// kept.
+const CONSUMED_SECONDS: i64 = 3600;
+
 /// An authorization that was consumed.
 macro_rules! consumed {
     ($state:expr) => {
@@ -76,7 +80,8 @@ macro_rules! consumed {
     };
 }
 
-/// Consumes an authorization: once, before it ends, by the browser that was redirected. Its payload is erased with it.
+/// Consumes an authorization: once, before it ends, by the browser that was redirected. Its payload is erased with it, and
+/// the row does not depend on its connect session any more: what is kept in it may outlive that.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails, or the row is corrupt or does not open.
@@ -97,7 +102,13 @@ pub fn consume_pending(
     // Read first, because the update erases the payload; the update alone decides which caller was first.
     let found = live().select(Row::as_select());
     let Some(row) = fixed!(found).get_result::<Row>(c).optional()? else { return Ok(None) };
-    let used = diesel::update(live()).set((dsl::used.eq(true), dsl::payload.eq("")));
+    let until = now.plus(CONSUMED_SECONDS);
+    let used = diesel::update(live()).set((
+        dsl::used.eq(true),
+        dsl::payload.eq(""),
+        dsl::connect_session_id.eq(None::<String>),
+        dsl::expires_at.eq(until.as_secs()),
+    ));
     if fixed!(used).execute(c)? == 1 { into_domain(row, ring).map(Some) } else { Ok(None) }
 }
 
@@ -139,7 +150,9 @@ pub fn find_kept_answer(
 /// [`StoreError`] when the query fails.
 pub fn settle_answer(c: &mut AnyConnection, state: &TokenHash<ProviderState>) -> Result<bool, StoreError> {
     let kept = consumed!(state).filter(dsl::payload.ne(""));
-    Ok(fixed!(diesel::update(kept).set(dsl::payload.eq(""))).execute(c)? == 1)
+    // Nothing needs the row any more.
+    let settled = (dsl::payload.eq(""), dsl::expires_at.eq(dsl::created_at));
+    Ok(fixed!(diesel::update(kept).set(settled)).execute(c)? == 1)
 }
 
 fn into_domain(row: Row, ring: &EncryptionKeyRing) -> Result<PendingConnection, StoreError> {

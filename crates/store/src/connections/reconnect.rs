@@ -1,7 +1,7 @@
 //! Connections that a user connects again, and unconfirmed ones that nobody confirmed.
 
 use causeway_domain::connection::Connection;
-use causeway_domain::session::{ATPROTO, Credentials, SessionHead};
+use causeway_domain::session::{ATPROTO, Cooldown, Credentials, SessionHead};
 use causeway_types::{SessionState, TenantId, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 
@@ -34,15 +34,6 @@ macro_rules! row {
     };
 }
 
-/// A connection that was connected again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reconnected {
-    /// Its head before.
-    pub before: SessionHead,
-    /// The credentials that were replaced.
-    pub replaced: Option<Credentials>,
-}
-
 /// The part of a head that a new authorization changes.
 #[derive(AsChangeset)]
 #[diesel(table_name = upstream_session, treat_none_as_null = true)]
@@ -57,8 +48,9 @@ struct NewBinding {
 }
 
 /// Puts the access of an unconfirmed connection in the place of that of `connection_id`, which keeps its identifier and
-/// moves to its next iteration. `None`, with nothing changed, when one of the two is not what it has to be any more, or
-/// they are not in the same place.
+/// moves to its next iteration. What it had is due for revocation, as that of a session `replaced_id` that has ended.
+/// `false`, with nothing changed, when one of the two is not what it has to be any more, or they are not to the same
+/// account.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] when a credential is missing; [`StoreError`] when encryption or a query fails.
@@ -67,15 +59,18 @@ pub fn reconnect(
     ring: &EncryptionKeyRing,
     connection_id: &UpstreamSessionId,
     unconfirmed_id: &UpstreamSessionId,
+    replaced_id: &UpstreamSessionId,
     now: Timestamp,
-) -> Result<Option<Reconnected>, StoreError> {
+) -> Result<bool, StoreError> {
+    heads::lock_connection(scope, connection_id)?;
     let (old, new) =
         (heads::find_connection(scope, connection_id)?, heads::find_connection(scope, unconfirmed_id)?);
-    let (Some(old), Some(new)) = (old, new) else { return Ok(None) };
+    let (Some(old), Some(new)) = (old, new) else { return Ok(false) };
     let is_live = matches!(old.head.state, SessionState::Active | SessionState::ReauthRequired);
-    let is_same_place = old.slot == new.slot && old.head.provider() == new.head.provider();
+    // Of one user, one account at one issuer has one identity.
+    let is_same_place = old.slot == new.slot && old.identity_id == new.identity_id;
     if !is_live || !is_same_place || new.head.state != SessionState::Pending {
-        return Ok(None);
+        return Ok(false);
     }
     let from = old.head.iteration;
     let new_credentials =
@@ -84,7 +79,7 @@ pub fn reconnect(
     let replaced = credentials::find_user_credential(scope, ring, connection_id, from, false)?;
     let iteration = from.saturating_add(1);
     if !sessions::advance_session(scope.connection(), ring, connection_id, from, &new_credentials, now)? {
-        return Ok(None);
+        return Err(StoreError::Conflict("the connection has moved meanwhile"));
     }
     let rebound = diesel::update(row!(scope, connection_id)).set(binding_of(&new)?);
     column("binding").one(rebound.execute(scope.connection())?)?;
@@ -92,8 +87,52 @@ pub fn reconnect(
     credentials::set_account(scope, connection_id, iteration, identity_id, subject)?;
     credentials::take_pages(scope, unconfirmed_id, connection_id, iteration, now)?;
     discard(scope, unconfirmed_id, now)?;
+    if let Some(replaced) = replaced.filter(|replaced| !shares_token(replaced, &new_credentials)) {
+        owe_revocation(scope, ring, &old, replaced_id, &replaced, now)?;
+    }
     events::note_session(scope.connection(), connection_id, EventKind::Completed, now)?;
-    Ok(Some(Reconnected { before: old.head, replaced }))
+    Ok(true)
+}
+
+/// Whether the revocation of the one would end the other.
+fn shares_token(one: &Credentials, other: &Credentials) -> bool {
+    let is_same_refresh_token = one.refresh_token.is_some() && one.refresh_token == other.refresh_token;
+    is_same_refresh_token || one.access.secret() == other.access.secret()
+}
+
+/// Has credentials revoked that a connection does not use, or no longer: as those of a session `session_id` that was never
+/// confirmed, and ends at once.
+///
+/// # Errors
+/// [`StoreError::Constraint`] when the user is deleted; [`StoreError`] when encryption or a query fails.
+pub fn owe_revocation(
+    scope: &mut TenantScope<'_>,
+    ring: &EncryptionKeyRing,
+    connection: &Connection,
+    session_id: &UpstreamSessionId,
+    credentials: &Credentials,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let head = SessionHead {
+        session_id: session_id.clone(),
+        state: SessionState::Pending,
+        iteration: 1,
+        created_at: now,
+        last_used_at: now,
+        cooldown: Cooldown::default(),
+        ..connection.head.clone()
+    };
+    let ended = heads::NewConnection {
+        head: &head,
+        slot: &connection.slot,
+        registration_id: connection.registration_id.as_ref(),
+        identity_id: connection.identity_id.as_ref(),
+        parameters: &connection.parameters,
+        metadata: &connection.metadata,
+    };
+    heads::insert_connection(scope, ring, &ended, credentials)?;
+    heads::end_connection(scope, session_id, now)?;
+    Ok(())
 }
 
 fn binding_of(new: &Connection) -> Result<NewBinding, StoreError> {
@@ -172,24 +211,22 @@ pub fn set_binding(
 }
 
 /// Lists connections to an account at a provider that have not ended, of all tenants, at most `limit`: one revocation
-/// may end the access of all of them.
+/// may end the access of all of them. `None`: to any account there.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or a row is corrupt.
 pub fn list_connections_to_account(
     c: &mut AnyConnection,
     provider: &str,
-    subject: &str,
+    subject: Option<&str>,
     limit: i64,
 ) -> Result<Vec<SessionHead>, StoreError> {
     debug_assert_ne!(provider, ATPROTO);
-    let rows: Vec<HeadRow> = dsl::upstream_session
-        .filter(dsl::provider.eq(provider))
-        .filter(dsl::subject.eq(subject))
-        .filter(dsl::ended_at.is_null())
-        .order(dsl::session_id.asc())
-        .limit(limit)
-        .select(HeadRow::as_select())
-        .load(c)?;
+    let live = dsl::upstream_session.filter(dsl::provider.eq(provider)).filter(dsl::ended_at.is_null());
+    let live = live.order(dsl::session_id.asc()).limit(limit).select(HeadRow::as_select()).into_boxed();
+    let rows: Vec<HeadRow> = match subject {
+        Some(subject) => live.filter(dsl::subject.eq(subject)).load(c)?,
+        None => live.load(c)?,
+    };
     rows.into_iter().map(HeadRow::into_domain).collect()
 }

@@ -71,6 +71,17 @@ pub fn put_user(scope: &mut TenantScope<'_>, user: &TenantUser, now: Timestamp) 
     Ok(())
 }
 
+/// Locks the row of a user, deleted or not, until the transaction ends: of two that connect accounts of one user, or end
+/// them, the second sees what the first has done.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn lock_user(scope: &mut TenantScope<'_>, user: &TenantUser) -> Result<(), StoreError> {
+    let lock = diesel::update(user!(scope, user)).set(dsl::created_at.eq(dsl::created_at));
+    fixed!(lock).execute(scope.connection())?;
+    Ok(())
+}
+
 /// When the tenant first knew this user; `None`: it does not.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ use super::{ENDED, HeadRow, PENDING};
 use crate::connections;
 use crate::connections::credentials::Renewal;
 use crate::encryption::keyring::EncryptionKeyRing;
+use crate::engine::column::Column;
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
 use crate::engine::tenancy::TenantScope;
@@ -77,7 +78,9 @@ pub(crate) fn end_quietly(
 ) -> Result<bool, StoreError> {
     let live =
         || dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str())).filter(dsl::state.ne(ENDED));
-    let wanted = live().select((dsl::state, dsl::provider, dsl::tenant_id)).into_boxed();
+    let wanted = live()
+        .select((dsl::state, dsl::provider, dsl::tenant_id, dsl::namespace, dsl::user_id))
+        .into_boxed();
     let wanted = match reach {
         Reach::All => wanted,
         Reach::ConnectionsOf(tenant_id) => wanted
@@ -85,8 +88,15 @@ pub(crate) fn end_quietly(
             .filter(dsl::namespace.is_not_null())
             .filter(dsl::deleted_at.is_null()),
     };
-    let before: Option<(String, String, String)> = wanted.first(c).optional()?;
-    let Some((state, provider, tenant_id)) = before else { return Ok(false) };
+    let before: Option<(String, String, String, Option<String>, Option<String>)> =
+        wanted.first(c).optional()?;
+    let Some((state, provider, tenant_id, namespace, user_id)) = before else { return Ok(false) };
+    if state == PENDING && let (Some(namespace), Some(user_id)) = (namespace, user_id) {
+        // Whether another connection is to the same account is decided below, one after the other.
+        let user = Column("upstream_session", "user_id").user(&namespace, &user_id)?;
+        let tenant_id = TenantId::new(tenant_id.clone());
+        connections::users::lock_user(&mut TenantScope::enter(c, &tenant_id), &user)?;
+    }
     let ended = diesel::update(live().filter(dsl::tenant_id.eq(&tenant_id)))
         .set((
             dsl::state.eq(ENDED),

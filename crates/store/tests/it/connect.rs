@@ -1,9 +1,11 @@
 //! Connect sessions and pending authorizations work once, and in time.
 
-use causeway_domain::connection::{CONNECT_CODE_SECONDS, ConnectOutcome};
+use causeway_domain::connection::{CONNECT_CODE_SECONDS, ConnectOutcome, Erasure};
 use causeway_store::connections::connect_sessions::{self, Confirmation, Confirmed, NewConnectCode};
-use causeway_store::connections::pending;
-use causeway_store::{StoreError, connections};
+use causeway_store::connections::{erasure, pending, registrations};
+use causeway_store::operations::sweep::sweep_expired;
+use causeway_store::testing::count_rows;
+use causeway_store::{StoreError, clients, connections, sessions};
 use causeway_types::secret::{ConnectCode, ProviderState};
 use causeway_types::{BrowserSessionId, ClientId, PlainToken, SystemRng, TenantId, TenantUser, UserId};
 
@@ -32,6 +34,52 @@ fn a_pending_authorization_belongs_to_its_browser_for_900_seconds() {
         done.await;
         let dump = world.read(causeway_store::testing::dump_text).await;
         assert!(!dump.contains("canary"), "{}: {dump}", world.kind);
+    });
+}
+
+/// What is issued for an authorization is kept, however slow the provider is, and whatever becomes of the connect session,
+/// the client or the tenant; its registration stays, with which it is given back.
+#[test]
+fn a_kept_answer_outlives_what_it_came_of() {
+    on_each(|world| async move {
+        let owned = tenant_with_everything(&world, "acme").await;
+        let (ring, row) = (world.ring.clone(), owned.clone());
+        let (state, answer) = (owned.state.hash(), causeway_types::Secret::new("canary"));
+        let kept = world.write(move |c| {
+            let found = pending::consume_pending(c, &ring, &state, &row.pending.browser_id, NOW.plus(899))?;
+            assert!(found.is_some());
+            sweep_expired(c, NOW.plus(960), 100)?;
+            assert!(pending::keep_answer(c, &ring, &state, &answer, NOW.plus(20 * 86_400))?);
+            sweep_expired(c, NOW.plus(3 * 86_400), 100)?;
+            assert_eq!(count_rows(c, "connect_session")?, 0);
+            assert!(clients::delete_client(c, &row.tenant_id, &row.client.client_id, NOW)?);
+            while !clients::purge_deleted_clients(c, NOW, 10)?.is_done() {}
+            sessions::complete_revocation(c, &row.head.session_id, row.head.iteration)?;
+            let kept = pending::find_kept_answer(c, &ring, &state)?;
+            Ok(kept.map(|kept| kept.payload))
+        });
+        assert_eq!(kept.await, Some(causeway_types::Secret::new("canary")), "{}", world.kind);
+        let is_registered = || {
+            let (store, ring, row) = (owned.store(&world), world.ring.clone(), owned.clone());
+            async move {
+                let found = store.write(move |scope| {
+                    while !erasure::erase(scope, &Erasure::Tenant, NOW.plus(10), 10)?.is_done() {}
+                    let id = &row.registration.registration_id;
+                    registrations::find_registration(scope, &ring, id)
+                });
+                found.await.unwrap().is_some()
+            }
+        };
+        assert!(is_registered().await, "{}", world.kind);
+        let state = owned.state.hash();
+        let rows = world.write(move |c| {
+            assert!(pending::settle_answer(c, &state)?);
+            assert!(!pending::settle_answer(c, &state)?, "once");
+            while !clients::purge_deleted_clients(c, NOW, 10)?.is_done() {}
+            count_rows(c, "upstream_pending")
+        });
+        assert_eq!(rows.await, 0, "{}", world.kind);
+        assert!(!is_registered().await, "{}", world.kind);
     });
 }
 

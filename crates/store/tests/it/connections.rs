@@ -4,7 +4,7 @@ use causeway_domain::connection::{CredentialOwner, Slot};
 use causeway_store::connections::credentials::{self, CredentialFilter};
 use causeway_store::connections::{heads, managed_accounts};
 use causeway_store::{PageRequest, StoreError, sessions};
-use causeway_types::{CredentialId, SessionKind, SessionState};
+use causeway_types::{CredentialId, SessionKind, SessionState, SystemRng};
 use diesel::{RunQueryDsl as _, sql_query};
 
 use crate::common::{NOW, World, bearer, on_each};
@@ -139,6 +139,58 @@ fn one_user_credential_is_live_in_a_place() {
         });
         assert_eq!(due.await, Some(bearer("user")));
         is_refused(&insert(&second, &slot).await, "a second one again");
+    });
+}
+
+/// A connection takes the access of another authorization of the same account alone, at the same issuer; what it had is
+/// due for revocation.
+#[test]
+fn a_connection_is_connected_again_with_its_account() {
+    use causeway_domain::connection::SocialIdentity;
+    use causeway_store::connections::{identities, reconnect};
+    on_each(|world| async move {
+        let owned = tenant_with_everything(&world, "acme").await;
+        let (own, _) = owned.another(SessionKind::Background, SessionState::Pending, "");
+        let (others, _) = owned.another(SessionKind::Background, SessionState::Pending, "");
+        let replaced = causeway_types::UpstreamSessionId::issued(&SystemRng, NOW.into());
+        let (row, ring, id, wanted) = (owned.clone(), world.ring.clone(), replaced.clone(), own.clone());
+        let store = owned.store(&world);
+        let done = store.write(move |scope| {
+            let elsewhere = SocialIdentity {
+                identity_id: causeway_types::IdentityId::issued(&SystemRng, NOW.into()),
+                issuer: "https://other.example".to_owned(),
+                ..row.identity.clone()
+            };
+            identities::put_identity(scope, &elsewhere)?;
+            let empty = serde_json::Map::new();
+            for (head, identity) in [(&wanted, &row.identity), (&others, &elsewhere)] {
+                let new = heads::NewConnection {
+                    head,
+                    slot: &row.slot,
+                    registration_id: None,
+                    identity_id: Some(&identity.identity_id),
+                    parameters: &empty,
+                    metadata: &empty,
+                };
+                heads::insert_connection(scope, &ring, &new, &bearer(head.session_id.as_str()))?;
+            }
+            let (old, later) = (&row.head.session_id, NOW.plus(5));
+            assert!(!reconnect::reconnect(scope, &ring, old, &others.session_id, &id, later)?, "another account");
+            assert!(reconnect::reconnect(scope, &ring, old, &wanted.session_id, &id, later)?);
+            assert!(!reconnect::reconnect(scope, &ring, old, &wanted.session_id, &id, later)?, "once");
+            heads::find_connection(scope, old)
+        });
+        let connection = done.await.unwrap().unwrap();
+        assert_eq!((connection.head.state, connection.head.iteration), (SessionState::Active, 2));
+        let (ring, head) = (world.ring.clone(), connection.head.clone());
+        let due = world.write(move |c| {
+            let now = sessions::find_credentials(c, &ring, &head)?;
+            let claimed = sessions::claim_due_revocations(c, NOW.plus(9), NOW.plus(60), 9)?;
+            let due: Vec<_> = claimed.iter().map(|claimed| claimed.head.session_id.clone()).collect();
+            Ok((now, due, sessions::find_credentials(c, &ring, &claimed[0].head)?))
+        });
+        let expected = (Some(bearer(own.session_id.as_str())), vec![replaced], Some(bearer("user")));
+        assert_eq!(due.await, expected, "{}", world.kind);
     });
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use causeway_domain::connection::{Registration, RegistrationOrigin, RegistrationState};
 use causeway_providers::Definition;
+use causeway_providers::oauth::RegistrationIssuer;
 use causeway_store::connections::registrations::{self, RegistrationSummary};
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::operations::audit::insert_audit_event;
@@ -12,14 +13,14 @@ use causeway_types::{RegistrationId, Rng, Secret, TenantId, UpstreamClientId};
 
 use super::context::Operator;
 use crate::error::Internal;
-use crate::upstream::oauth2::registrations::{method, redirect_uri};
+use crate::upstream::oauth2::registrations::{method, redirect_uri, registration_redirect_uri};
 
 /// What a provider gave when the operator registered us there.
 #[derive(Clone, Debug)]
 pub struct NewRegistration {
     /// The name of the provider.
     pub provider: String,
-    /// The issuer, as [`RegistrationIssuer`](causeway_providers::oauth::RegistrationIssuer) gives it.
+    /// The issuer, as [`RegistrationIssuer`] gives it.
     pub issuer: String,
     /// Our identifier.
     pub client_id: UpstreamClientId,
@@ -64,9 +65,17 @@ impl Operator<'_> {
         new: NewRegistration,
     ) -> Result<Registration, StoreError> {
         let (_, now, event) = self.about("provider_registered");
+        let registration_id = RegistrationId::random(rng);
+        // Where users choose the host, each registration has an address of its own, so that the response of one server
+        // is not taken for that of another.
+        let is_open = RegistrationIssuer::of(definition).is_some_and(|server| server.is_open());
         let registration = Registration {
-            registration_id: RegistrationId::random(rng),
-            redirect_uri: redirect_uri(issuer, &new.provider),
+            redirect_uri: if is_open {
+                registration_redirect_uri(issuer, &registration_id)
+            } else {
+                redirect_uri(issuer, &new.provider)
+            },
+            registration_id,
             provider: new.provider,
             issuer: new.issuer,
             origin: RegistrationOrigin::Operator,

@@ -32,9 +32,14 @@ pub(crate) struct KeptAnswer {
 }
 
 impl KeptAnswer {
-    /// Erases the answer, in the transaction in which its credentials become those of a connection, or once they are given
-    /// back; `false` when it was settled before.
-    pub(crate) fn settle(&self, c: &mut AnyConnection) -> Result<bool, StoreError> {
+    /// Erases the answer, in the transaction in which its credentials become those of a connection; `false` when it was
+    /// settled before, or somebody is giving it back.
+    pub(crate) fn use_up(&self, c: &mut AnyConnection) -> Result<bool, StoreError> {
+        Ok(work_queue::complete_work(c, &self.work)? && pending::settle_answer(c, &self.state)?)
+    }
+
+    /// Erases the answer, once it is given back; `false` when it was settled before.
+    fn settle(&self, c: &mut AnyConnection) -> Result<bool, StoreError> {
         let is_settled = pending::settle_answer(c, &self.state)?;
         // If another process has claimed the work, it finds nothing to give back.
         work_queue::complete_work(c, &self.work)?;
@@ -52,23 +57,24 @@ pub(crate) async fn keep(
     state: &TokenHash<ProviderState>,
     redeemed: &Redeemed,
 ) -> Result<KeptAnswer, Internal> {
-    let (answer, now) = (redeemed.other()?.clone(), ctx.now());
-    let work = WorkItem {
-        tenant_id: tenant_id.clone(),
-        kind: WorkKind::GiveBack,
-        row_id: state.as_str().to_owned(),
-        due_at: now.plus(GIVE_BACK_SECONDS),
-    };
-    let kept = KeptAnswer { state: state.clone(), work };
-    let is_kept = write_answer(ctx, || {
-        let (ring, kept, answer) = (ctx.ring(), kept.clone(), answer.clone());
+    let answer = redeemed.other()?.clone();
+    let kept = write_answer(ctx, || {
+        // A try may come long after the first one.
+        let (ring, now, answer) = (ctx.ring(), ctx.now(), answer.clone());
+        let work = WorkItem {
+            tenant_id: tenant_id.clone(),
+            kind: WorkKind::GiveBack,
+            row_id: state.as_str().to_owned(),
+            due_at: now.plus(GIVE_BACK_SECONDS),
+        };
+        let kept = KeptAnswer { state: state.clone(), work };
         move |c: &mut AnyConnection| {
             let is_kept = pending::keep_answer(c, &ring, &kept.state, &answer, now.plus(KEPT_SECONDS))?;
             work_queue::put_work(c, &kept.work)?;
-            Ok(is_kept)
+            Ok(is_kept.then(|| kept.clone()))
         }
     });
-    if is_kept.await? { Ok(kept) } else { Err(Internal::Inconsistent("an authorization is gone")) }
+    kept.await?.ok_or(Internal::Inconsistent("an authorization is gone"))
 }
 
 /// Gives back what is kept and will not be used, at once if the provider answers, else later.

@@ -4,15 +4,17 @@ use std::convert::Infallible;
 use std::pin::pin;
 use std::time::Duration;
 
+use causeway_domain::connection::Connection;
 use causeway_domain::session::{
-    Cooldown, Credentials, Policy, REFUSED_SECONDS, Renewable, Renewal, SessionHead,
+    ATPROTO, Cooldown, Credentials, Policy, REFUSED_SECONDS, Renewable, Renewal, SessionHead,
 };
-use causeway_store::AnyConnection;
+use causeway_store::connections::{heads, reconnect};
+use causeway_store::{AnyConnection, TenantScope};
 use causeway_store::events::{self, EventKind};
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::sessions;
 use causeway_store::sessions::upkeep::{self, FailedRefresh};
-use causeway_types::{Timestamp, UpstreamSessionId};
+use causeway_types::{SessionState, Timestamp, UpstreamSessionId};
 use futures_util::future::{Either, select};
 use tokio::time::{sleep, timeout};
 
@@ -22,7 +24,7 @@ use super::reason::Reason;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
-use crate::upstream::answer::write_answer;
+use crate::upstream::answer::{write_answer, write_tenant_answer};
 use crate::upstream::revocation;
 use crate::upstream::session::{RETRY_SECONDS, SessionError, reauth_required};
 use crate::upstream::traits::{BindingUpdate, Located, RenewalFailure, Renewed, Upstream};
@@ -212,8 +214,12 @@ impl RefreshAttempt<'_> {
                 Ok(advanced)
             }
         });
-        if self.holding_lease(writing).await? && then == AfterStoring::Release {
+        let advanced = self.holding_lease(writing).await?;
+        if advanced && then == AfterStoring::Release {
             lease.note_released();
+        }
+        if !advanced && head.provider() != ATPROTO {
+            self.give_back_displaced(answer).await?;
         }
         match evaluate(ctx, head).await? {
             Evaluation::Moved(head) => Ok(head),
@@ -254,6 +260,31 @@ impl RefreshAttempt<'_> {
         })
         .await?;
         revocation::revoke_due_soon(ctx);
+        Ok(())
+    }
+
+    /// Has an answer revoked that came after the user had connected the account again: it renews an authorization that the
+    /// connection does not use any more.
+    async fn give_back_displaced(&self, answer: &Credentials) -> Result<(), Internal> {
+        let Self { ctx, head, .. } = self;
+        let is_owed = write_tenant_answer(ctx, &head.tenant_id, || {
+            let (ring, head, answer, now) = (ctx.ring(), head.clone(), answer.clone(), ctx.now());
+            let revoked_id = UpstreamSessionId::issued(ctx.rng(), ctx.unix_millis());
+            move |scope: &mut TenantScope<'_>| {
+                let Some(found) = heads::find_connection(scope, &head.session_id)? else { return Ok(false) };
+                // Each authorization has a correlation identifier of its own.
+                let is_displaced = found.head.correlation_id != head.correlation_id;
+                if found.head.state == SessionState::Ended || !is_displaced {
+                    return Ok(false);
+                }
+                let displaced = Connection { head: head.clone(), ..found };
+                reconnect::owe_revocation(scope, &ring, &displaced, &revoked_id, &answer, now)?;
+                Ok(true)
+            }
+        });
+        if is_owed.await? {
+            revocation::revoke_due_soon(ctx);
+        }
         Ok(())
     }
 

@@ -170,7 +170,7 @@ impl Connected for OauthProvider {
         if !missing_scopes(&client.scopes.required, granted).is_empty() {
             return Err(ConnectFailure::ScopeMissing.into());
         }
-        let Identified { account, issuer } = self.account(client, &bound, &kept).await?;
+        let Identified { account, issuer } = self.account(client, &bound, &kept, completion.subjects).await?;
         let mut binding = bound.binding.clone();
         let captured = &kept.answer.captured;
         binding.fields.extend(captured.iter().map(|(name, value)| (name.clone(), value.clone())));
@@ -191,11 +191,12 @@ impl Connected for OauthProvider {
         }
         let requested = binding.requested_scopes.join(" ");
         let credentials = tokens.credentials(None, &requested);
-        let account_slot = match client.accounts {
-            Accounts::One => String::new(),
-            Accounts::Many => account.subject.clone(),
-        };
         let own_issuer = issuer.unwrap_or_else(|| binding.token_endpoint.origin().ascii_serialization());
+        let account_slot = match (client.accounts, &client.identity) {
+            // An account that nobody names has the one place that there is.
+            (Accounts::One, _) | (Accounts::Many, Identity::None) => String::new(),
+            (Accounts::Many, _) => format!("{own_issuer} {}", account.subject),
+        };
         Ok(NewConnection {
             binding: Binding::Other(binding.to_stored(&self.name, &account.subject)?),
             account: NewAccount {
@@ -238,7 +239,8 @@ impl Connected for OauthProvider {
             }
         }
         let scopes = requested_scopes(&client.scopes, asked.scopes, true);
-        Ok(Offer { title: definition.title.clone(), scopes, parameters })
+        let host = definition.chosen_host(&fields_of(&parameters));
+        Ok(Offer { title: definition.title.clone(), host, scopes, parameters })
     }
 }
 
@@ -317,6 +319,8 @@ impl OauthProvider {
                         self.note_misconfigured(tenant_id, registration).await;
                         ConnectFailure::Misconfigured
                     }
+                    // Whoever brings a code that is none causes that, too: it says nothing about the registration.
+                    RefusalMeaning::Request => ConnectFailure::Misconfigured,
                     RefusalMeaning::Over | RefusalMeaning::ActionRequired | RefusalMeaning::NotRenewable => {
                         ConnectFailure::Refused
                     }
@@ -370,6 +374,7 @@ impl OauthProvider {
         client: &OauthClient,
         bound: &Bound,
         kept: &Kept,
+        subjects: &[&str],
     ) -> Result<Identified, ConnectFailure> {
         let unnamed = ConnectFailure::Malformed;
         match &client.identity {
@@ -392,7 +397,8 @@ impl OauthProvider {
             }
             // The connection itself stands for the account.
             Identity::None => {
-                let subject = (&*self.rng as &dyn Rng).base64url::<16>();
+                let known = subjects.first().map(|&subject| subject.to_owned());
+                let subject = known.unwrap_or_else(|| (&*self.rng as &dyn Rng).base64url::<16>());
                 Ok(Identified { account: Account { subject, name: None }, issuer: None })
             }
         }
@@ -418,6 +424,8 @@ impl OauthProvider {
                 _ => ConnectFailure::Misconfigured,
             }
         })?;
+        // It is judged as of when it came: an answer may be kept for days until it is given back.
+        let issued_at = kept.answer.tokens().map_or_else(|| self.clock.now(), |tokens| tokens.issued_at);
         let metadata = metadata_of(
             issuer.clone(),
             kept.binding.authorization_endpoint.clone(),
@@ -429,7 +437,7 @@ impl OauthProvider {
             keys: &keys,
             client_id: bound.registration.client_id.as_str(),
             nonce: kept.nonce.as_deref(),
-            now: self.clock.now(),
+            now: issued_at,
         };
         let verified = verify_id_token(client, token, &rules).map_err(|error| {
             tracing::warn!(%error, provider = self.name, "the ID token is not believed");
@@ -449,7 +457,7 @@ impl OauthProvider {
         let Some(client) = self.oauth().filter(|client| client.identity != Identity::None) else {
             return Ok(None);
         };
-        match self.account(client, bound, kept).await {
+        match self.account(client, bound, kept, &[]).await {
             Ok(found) => Ok(Some(found.account.subject)),
             Err(ConnectFailure::Unavailable) => Err(NoAnswer::because("the account cannot be found out now")),
             Err(_) => Ok(None),

@@ -184,7 +184,7 @@ impl OauthProvider {
         }
         match error.meaning() {
             RefusalMeaning::Over => RenewalFailure::Over { with },
-            RefusalMeaning::Misconfigured => {
+            RefusalMeaning::Misconfigured | RefusalMeaning::Request => {
                 self.note_misconfigured(&head.tenant_id, &bound.registration).await;
                 RenewalFailure::Passing { retry_after: u64::try_from(PROBE_SECONDS).ok() }
             }

@@ -21,7 +21,7 @@ use crate::ring::RingInUse;
 /// Seconds between two tries of a registration that a provider does not take.
 pub(crate) const PROBE_SECONDS: i64 = 300;
 /// Connections to one account that are looked at before a revocation: one that lives is enough.
-const MOST_CONNECTIONS: i64 = 1000;
+pub(super) const MOST_CONNECTIONS: i64 = 1000;
 
 /// The definitions and settings in use. They are replaced together.
 #[derive(Debug)]
@@ -205,12 +205,12 @@ impl Registrations {
     pub(crate) async fn list_connections_to_account(
         &self,
         provider: &str,
-        subject: &str,
+        subject: Option<&str>,
     ) -> Result<Vec<SessionHead>, Internal> {
-        let (provider, subject) = (provider.to_owned(), subject.to_owned());
+        let (provider, subject) = (provider.to_owned(), subject.map(str::to_owned));
         self.store
             .read(move |c| {
-                reconnect::list_connections_to_account(c, &provider, &subject, MOST_CONNECTIONS)
+                reconnect::list_connections_to_account(c, &provider, subject.as_deref(), MOST_CONNECTIONS)
                     .map_err(Internal::from)
             })
             .await

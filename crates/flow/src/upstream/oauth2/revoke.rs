@@ -2,13 +2,14 @@
 //! connection lives of the same grant, whoever's it is.
 
 use causeway_domain::session::{Credentials, SessionHead};
-use causeway_providers::Reach;
+use causeway_providers::{Identity, Reach};
 use causeway_providers::oauth::{Revoked, RevokedTokens};
 use causeway_types::{TenantId, UpstreamSessionId};
 
 use super::OauthProvider;
 use super::binding::OauthBinding;
 use super::kept::Bound;
+use super::registrations::MOST_CONNECTIONS;
 use super::stored::Kept;
 use crate::error::Internal;
 use crate::upstream::traits::{NoAnswer, Redeemed};
@@ -78,7 +79,13 @@ impl OauthProvider {
         if self.reach() == Reach::Token {
             return Ok(false);
         }
+        // Where nobody names accounts, any connection of ours may live of the grant.
+        let is_named = self.oauth().is_some_and(|client| client.identity != Identity::None);
+        let subject = is_named.then_some(subject);
         let live = self.registrations.list_connections_to_account(&self.name, subject).await?;
+        if i64::try_from(live.len()).is_ok_and(|found| found >= MOST_CONNECTIONS) {
+            return Ok(true);
+        }
         let is_ended = |id: &UpstreamSessionId| own.is_some_and(|own| own.session_id == *id && !is_live(own));
         let is_of_grant = |other: &SessionHead| {
             OauthBinding::of(other).is_ok_and(|other| {

@@ -279,6 +279,8 @@ pub struct AskedOffer<'a> {
 pub struct Offer {
     /// The provider's name for users to read.
     pub title: String,
+    /// The host that users are sent to, where a parameter chooses it.
+    pub host: Option<String>,
     /// The scopes that are requested, in the provider's own words.
     pub scopes: Vec<String>,
     /// The checked values of the definition's parameters.
