@@ -5,7 +5,7 @@ use causeway_domain::Clock as _;
 use causeway_domain::connection::Erasure;
 use causeway_store::connections::{tenants, users, work_queue};
 use causeway_store::{Page, PageRequest, StoreError};
-use causeway_testkit::{DpopKey, OauthClient, TestApp};
+use causeway_testkit::{DpopKey, OauthClient, RequestBuilder, TestApp};
 use causeway_types::{SessionState, TenantId};
 use serde_json::{Value, json};
 
@@ -281,7 +281,7 @@ on_each_database! {
         let ask = |method: &str, path: &str, body: Option<Value>| {
             let request = scene.agent.request(method.parse().unwrap(), &scene.app.at(path));
             let request = request.bearer_auth(TestApp::ADMIN_TOKEN);
-            scene.agent.send(body.iter().fold(request, |request, body| request.json(body)))
+            scene.agent.send(body.iter().fold(request, RequestBuilder::json))
         };
         let body = json!({ "name": "Acme", "clients": [client.client_id] });
         let made = ask("POST", "/admin/tenants", Some(body)).await?;

@@ -225,7 +225,20 @@ async fn a_registration_is_entered_listed_and_tried() -> Result<()> {
     let refused = run(directory.path(), &["config", "check", "--config", "causeway.toml"]).await?;
     assert_eq!(refused.code, Some(2));
     assert!(refused.err.contains("providers.facebok.client-id (causeway.toml)"), "{}", refused.err);
+    Ok(())
+}
 
+/// A tenant is made and deleted at the command line; a deletion that was interrupted goes on when it is run again.
+#[tokio::test]
+async fn a_tenant_is_made_and_deleted() -> Result<()> {
+    let directory = tempdir()?;
+    for arguments in [&["migrate", "up"][..], &["tenants", "create", "Acme", "--id", "acme"]] {
+        let done = run(directory.path(), arguments).await?;
+        assert_eq!(done.code, Some(0), "{arguments:?}: {}", done.err);
+    }
+    let shown = run(directory.path(), &["tenants", "show", "acme"]).await?;
+    assert!(shown.out.contains("\"name\": \"Acme\""), "{}", shown.out);
+    assert_eq!(run(directory.path(), &["tenants", "create", "Other", "--id", "acme"]).await?.code, Some(1));
     let deleted = run(directory.path(), &["tenants", "delete", "acme"]).await?;
     assert_eq!(deleted.code, Some(0), "{}", deleted.err);
     let again = run(directory.path(), &["tenants", "delete", "acme"]).await?;

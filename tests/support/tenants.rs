@@ -5,7 +5,7 @@ use causeway_domain::connection::Slot;
 use causeway_domain::session::{Binding, Cooldown, Credentials, OtherBinding, SessionHead, UpstreamAccess};
 use causeway_store::connections::heads::{self, NewConnection};
 use causeway_store::{StoreError, clients};
-use causeway_testkit::{Answer, BEARER, OauthClient};
+use causeway_testkit::{Answer, BEARER, OauthClient, RequestBuilder};
 use causeway_types::{
     BrowserSessionId, ClientId, Secret, SessionKind, SessionState, SystemRng, TenantId, TenantUser,
     UpstreamSessionId, UserId, UserNamespace,
@@ -56,7 +56,7 @@ impl Scene {
         let request = request.basic_auth(&client.client_id, client.client_secret.as_ref());
         let request =
             tenant.iter().fold(request, |request, tenant| request.header("causeway-tenant", *tenant));
-        let request = body.iter().fold(request, |request, body| request.json(body));
+        let request = body.iter().fold(request, RequestBuilder::json);
         self.agent.send(request).await
     }
 

@@ -190,16 +190,8 @@ impl Config {
             layers.text(&table::LOG_FORMAT, settings.log_format, file.log_format, parse::log_format)?;
         let log_level =
             layers.text(&table::LOG_LEVEL, settings.log_level, file.log_level, parse::log_level)?;
-        let mut exposed_files = exposed::check(
-            &layers,
-            loopback,
-            [
-                (&table::SECRET_KEY_FILE, secret_key.as_ref().and_then(SecretKeySource::file)),
-                (&table::REGISTRATION_TOKEN_FILE, clients.registration_token_file.as_deref()),
-                (&table::ADMIN_TOKEN_FILE, operation.admin_token_file.as_deref()),
-            ],
-        )?;
-        exposed_files.extend(provider::exposed(&providers, loopback)?);
+        let exposed_files =
+            exposed_files(&layers, loopback, secret_key.as_ref(), (&clients, &operation, &*providers))?;
 
         Ok(Self {
             listen,
@@ -400,6 +392,23 @@ impl Operation {
             providers_dir,
         })
     }
+}
+
+/// The files of keys, tokens and secrets that every user of the machine can read or change.
+fn exposed_files(
+    layers: &Layers<'_>,
+    loopback: bool,
+    secret_key: Option<&SecretKeySource>,
+    (clients, operation, providers): (&Clients, &Operation, &[ProviderConfig]),
+) -> Result<Vec<PathBuf>, ConfigError> {
+    let files = [
+        (&table::SECRET_KEY_FILE, secret_key.and_then(SecretKeySource::file)),
+        (&table::REGISTRATION_TOKEN_FILE, clients.registration_token_file.as_deref()),
+        (&table::ADMIN_TOKEN_FILE, operation.admin_token_file.as_deref()),
+    ];
+    let mut exposed = exposed::check(layers, loopback, files)?;
+    exposed.extend(provider::exposed(providers, loopback)?);
+    Ok(exposed)
 }
 
 fn on_loopback(listen: SocketAddr, external_url: Option<&ExternalUrl>) -> bool {

@@ -1,8 +1,8 @@
 //! `/admin/tenants/...`: the operator's tenants, with their users and connections.
 
+use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Payload, ServiceConfig, delete, get, post};
-use actix_web::{HttpRequest, HttpResponse};
 use causeway_flow::connection::list::listed_state;
 use causeway_flow::connection::tenants::NewTenant;
 use causeway_flow::operations::tenant_admin as tenants;
