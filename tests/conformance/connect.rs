@@ -7,7 +7,7 @@ use causeway_flow::upstream::session::SessionError;
 use causeway_store::connections::heads;
 use causeway_store::events::{self, Event};
 use causeway_store::{StoreError, TenantScope};
-use causeway_testkit::{Agent, Fault, ManagedPage, TestApp};
+use causeway_testkit::{Agent, Fault, ManagedPage, ProviderScript, TestApp};
 use causeway_types::{ClientId, TenantId, UpstreamSessionId};
 use serde_json::{Value, json};
 use url::Url;
@@ -35,6 +35,9 @@ async fn leaks(scene: &Connecting) -> Result<bool> {
     let dump = scene.app.store().read(causeway_store::testing::dump_text).await?;
     Ok(scene.provider.secrets().iter().any(|secret| dump.contains(secret)))
 }
+
+/// A change of what the provider does.
+type Change = fn(&Connecting);
 
 fn error(back: &Url) -> String {
     param(back, "error").unwrap_or_default()
@@ -182,7 +185,6 @@ on_each_database! {
             format!("{}{ACCOUNT}", provider.definition(&format!("required_scopes = [\"write\"]\n{ROTATING}")))
         })
         .await?;
-        type Change = fn(&Connecting);
         let cases: [(&str, Change); 6] = [
             ("access_denied", |scene| scene.provider.script(|script| script.deny = true)),
             ("scope_missing", |scene| {
@@ -196,14 +198,14 @@ on_each_database! {
             ("provider_misconfigured", |scene| scene.provider.set_client_secrets(&["another"])),
         ];
         for (code, change) in cases {
-            scene.provider.script(|script| *script = Default::default());
+            scene.provider.script(|script| *script = ProviderScript::default());
             let before = scene.provider.live_grants();
             change(&scene);
             let (id, url) = scene.open(json!({})).await?;
             let back = scene.run(&Agent::default(), &url).await?;
             assert_eq!((error(&back).as_str(), param(&back, "connect_code")), (code, None), "{back}");
             assert_eq!(scene.outcome(&id).await?, ("finished".to_owned(), code.to_owned()));
-            scene.provider.script(|script| *script = Default::default());
+            scene.provider.script(|script| *script = ProviderScript::default());
             scene.app.clock.advance(1000);
             scene.upkeep().await?;
             assert_eq!(scene.provider.live_grants(), before, "{code}: tokens are given back");
@@ -323,15 +325,17 @@ on_each_database! {
     async fn a_wrong_secret_ends_nothing(database) {
         let scene = Connecting::set(database).await?;
         let id = scene.connect().await?;
+        let (_, url) = scene.open(json!({"user_id": "18"})).await?;
+        let back = scene.run(&Agent::default(), &url).await?;
+        let other = scene.confirm(&back, "18").await?.json()["connection_id"].as_str().unwrap().to_owned();
         scene.provider.set_client_secrets(&["another"]);
         scene.app.clock.advance(4000);
         let used = keeper::use_session(&scene.app.ctx, &head(&scene.app, &id).await?).await;
         assert!(matches!(used, Err(SessionError::Unavailable { .. })), "{used:?}");
         let asked = scene.provider.requests().len();
-        scene.app.clock.advance(200);
-        let used = keeper::use_session(&scene.app.ctx, &head(&scene.app, &id).await?).await;
+        let used = keeper::use_session(&scene.app.ctx, &head(&scene.app, &other).await?).await;
         assert!(matches!(used, Err(SessionError::Unavailable { .. })), "{used:?}");
-        assert_eq!(scene.provider.requests().len(), asked, "refreshes pause");
+        assert_eq!(scene.provider.requests().len(), asked, "refreshes of the registration pause");
         assert_eq!(scene.shown(&id).await?.json()["state"], "active");
         scene.provider.set_client_secrets(&[causeway_testkit::ScriptedProvider::CLIENT_SECRET]);
         scene.app.clock.advance(600);

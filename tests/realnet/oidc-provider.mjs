@@ -7,6 +7,9 @@ import { parseArgs } from 'node:util'
 import Provider from 'oidc-provider'
 import { writeLine } from './lib/json-lines.mjs'
 
+// The package's notices: stdout is for one line, and nobody reads it afterwards.
+console.log = console.info = console.error
+
 const { values } = parseArgs({
   options: {
     'client-id': { type: 'string' },

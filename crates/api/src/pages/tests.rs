@@ -44,6 +44,24 @@ fn asked_in(lang: Lang, scope: &str, contents: &str) -> AskedScopes {
     AskedScopes::new(lang, &scope, &contents, &declared)
 }
 
+fn connect() -> ConnectPage {
+    ConnectPage {
+        client_name: "Statusphere".into(),
+        client_host: "statusphere.example.com".into(),
+        identity: None,
+        is_verified: true,
+        return_host: Some("statusphere.example.com".into()),
+        offers: vec![ConnectOffer {
+            name: "github".into(),
+            title: "GitHub".into(),
+            scopes: vec!["read:user".into()],
+        }],
+        is_background: true,
+        is_reconnection: true,
+        form_token: "token".into(),
+    }
+}
+
 fn error() -> ErrorPage {
     ErrorPage {
         status: 400,
@@ -173,7 +191,19 @@ fn hostile(lang: Lang) -> Vec<String> {
             (app.session, app.name, app.host, app.scopes) = (evil(), evil(), evil(), consent.scopes.clone());
         }
     }
+    let connect = ConnectPage {
+        client_name: evil(),
+        client_host: evil(),
+        identity: Some(evil()),
+        is_verified: false,
+        return_host: Some(evil()),
+        offers: vec![ConnectOffer { name: evil(), title: evil(), scopes: vec![evil()] }; 2],
+        form_token: evil(),
+        ..connect()
+    };
     [
+        connect.render(lang),
+        ConnectDonePage { provider: evil() }.render(lang),
         sign_in.render(lang),
         consent.render(lang),
         error.render(lang),
@@ -191,6 +221,8 @@ fn hostile(lang: Lang) -> Vec<String> {
 fn plain(lang: Lang) -> Vec<String> {
     let form = FormPostPage { action: "https://app.example/cb".into(), fields: vec![("code", "c".into())] };
     [
+        connect().render(lang),
+        ConnectDonePage { provider: "GitHub".into() }.render(lang),
         sign_in().render(lang),
         consent().render(lang),
         error().render(lang),

@@ -231,9 +231,10 @@ impl Attempt<'_> {
         if !(is_same && is_live && is_refreshable) || authorized.credentials.refresh_token.is_some() {
             return Ok(None);
         }
-        Ok(Some(match self.begun_again() {
-            false => ConnectFailure::AskAgain(AskAgain::ForceReauth),
-            true => ConnectFailure::NoRefreshToken,
+        Ok(Some(if self.begun_again() {
+            ConnectFailure::NoRefreshToken
+        } else {
+            ConnectFailure::AskAgain(AskAgain::ForceReauth)
         }))
     }
 
@@ -242,8 +243,12 @@ impl Attempt<'_> {
         self.upstream.is_second(&pending_of(&self.begun.provider, &self.begun.payload))
     }
 
+    /// Gives back what was issued for a connection that is not made. After a fault of ours nobody knows whether it was: then
+    /// the answer is given back later, unless it is settled.
     async fn give_back(&self, kept: KeptAnswer, redeemed: &Redeemed, error: ConnectError) -> ConnectError {
-        kept_answer::give_back(self.ctx, &self.begun.provider, kept, redeemed).await;
+        if let ConnectError::Failed(_) = &error {
+            kept_answer::give_back(self.ctx, &self.begun.provider, kept, redeemed).await;
+        }
         error
     }
 
