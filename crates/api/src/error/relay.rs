@@ -48,14 +48,15 @@ impl ApiError {
                 Self::token(code, StatusCode::UNAUTHORIZED, &text, TokenType::Bearer)
             }
             RelayError::ActionRequired => Self::new(StatusCode::FORBIDDEN, code, &text),
-            RelayError::Wait { whole_app: true, retry_after } => Self::unavailable(code, &text, retry_after),
             RelayError::Wait { whole_app: false, retry_after } => {
                 let this = Self::new(StatusCode::TOO_MANY_REQUESTS, code, &text);
                 Self { retry_after: Some(retry_after), ..this }
             }
             RelayError::TooLong => Self::new(StatusCode::PAYLOAD_TOO_LARGE, code, &text),
             RelayError::Timeout => Self::new(StatusCode::GATEWAY_TIMEOUT, code, &text),
-            RelayError::Unreachable { retry_after } => Self::unavailable(code, &text, retry_after),
+            RelayError::Unreachable { retry_after } | RelayError::Wait { whole_app: true, retry_after } => {
+                Self::unavailable(code, &text, retry_after)
+            }
             RelayError::Interrupted
             | RelayError::Invalid(_)
             | RelayError::Refused(_)

@@ -53,7 +53,8 @@ impl OpenConnection {
     pub async fn call(self, ctx: &Ctx, request: RelayRequest) -> Result<RelayAnswer, ConnectionError> {
         let session = self.connection.session(ctx).await?;
         let called = self.connection.called();
-        let answer = relay::call_with(ctx, &Scope::default(), session, Some(&called), request).await;
+        let answer =
+            Box::pin(relay::call_with(ctx, &Scope::default(), session, Some(&called), request)).await;
         answer.map_err(|error| match error {
             RelayError::Session(error @ SessionError::Ended) => error.into(),
             error => error.into(),

@@ -23,6 +23,9 @@ const ACTIVE: &str = SessionState::Active.as_str();
 const REAUTH_REQUIRED: &str = SessionState::ReauthRequired.as_str();
 const USER: &str = CredentialKind::User.as_str();
 
+type FoundConnection = (HeadRow, Option<String>, Option<Encrypted>, Option<RegistrationRow>);
+type FoundAccount = ((String, String, Option<i64>), Option<CredentialRow>, Option<Encrypted>);
+
 /// A confirmed connection that a client may use.
 #[derive(Clone, Debug)]
 pub struct ConnectionInUse {
@@ -84,8 +87,7 @@ pub fn find_connection_in_use(
                 .nullable(),
             Option::<RegistrationRow>::as_select(),
         ));
-    type Found = (HeadRow, Option<String>, Option<Encrypted>, Option<RegistrationRow>);
-    let found = fixed!(found).get_result::<Found>(scope.connection()).optional()?;
+    let found = fixed!(found).get_result::<FoundConnection>(scope.connection()).optional()?;
     let Some((head, identity_id, encrypted, registration)) = found else { return Ok(None) };
     Ok(Some(ConnectionInUse {
         head: head.into_domain()?,
@@ -145,8 +147,7 @@ pub fn find_account_in_use(
             )
                 .nullable(),
         ));
-    type Found = ((String, String, Option<i64>), Option<CredentialRow>, Option<Encrypted>);
-    let found = fixed!(found).get_result::<Found>(scope.connection()).optional()?;
+    let found = fixed!(found).get_result::<FoundAccount>(scope.connection()).optional()?;
     let Some(((id, subject, unavailable_at), record, encrypted)) = found else { return Ok(None) };
     let credential = match record.zip(encrypted) {
         Some((record, encrypted)) => Some((record.into_domain()?, payload::open(ring, encrypted)?)),

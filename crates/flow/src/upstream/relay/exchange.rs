@@ -74,7 +74,7 @@ impl Exchange<'_> {
         for _ in 0..REDIRECTS {
             let Some(target) = self.redirected(request, &answer) else { break };
             request.target = target;
-            answer = self.attempts(request).await?;
+            answer = Box::pin(self.attempts(request)).await?;
         }
         self.upstream.strip_headers(&mut answer.headers);
         Ok(answer)

@@ -88,8 +88,8 @@ pub(crate) async fn call_with(
         Ok(answer) => answer,
         Err(error) => match upstream.second_chance(&live, &error).await {
             Some(reason) => match account {
-                Some(account) => account::again(ctx, exchange, account, &mut request, reason).await?,
-                None => again(ctx, exchange, permit.refused_again, &mut request, reason).await?,
+                Some(own) => Box::pin(account::again(ctx, exchange, own, &mut request, reason)).await?,
+                None => Box::pin(again(ctx, exchange, permit.refused_again, &mut request, reason)).await?,
             },
             None => return Err(error.into()),
         },
