@@ -371,7 +371,7 @@ on_each_database! {
         scene.app.ctx.settle().await;
         assert_eq!(scene.provider.live_grants(), 2, "the other one lives of it");
         keeper::use_session(&scene.app.ctx, &head(&scene.app, &first).await?).await?;
-        scene.tenant = None;
+        scene.tenant = Some("default");
         assert_eq!(scene.agent.send(scene.ask("DELETE", &path(&first))).await?.status, 204);
         scene.app.ctx.settle().await;
         assert_eq!(scene.provider.live_grants(), 0);

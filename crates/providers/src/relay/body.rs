@@ -12,18 +12,19 @@ use crate::definition::relay::Relay;
 /// The beginnings of media types of files. Providers take no parameters from such a body.
 const FILES: [&str; 7] =
     ["image/", "video/", "audio/", "font/", "application/octet-stream", "application/pdf", "application/zip"];
+const FORM: &str = "application/x-www-form-urlencoded";
+const MULTIPART: &str = "multipart/form-data";
 /// Ways to write names and values in a multipart body by which they are not found.
 const HIDES: [&str; 2] = ["name*", "content-transfer-encoding"];
 
-/// Whether a body of this type has to be read before it is sent: where a definition says which parameters callers may not
-/// send, or has credentials taken out of answers.
+/// Whether a body of this type has to be read before it is sent. Where a definition says which parameters callers may not
+/// send, that is everything but files; where it has credentials taken out of answers, it is what carries parameters.
 pub fn reads_body(relay: &Relay, content_type: Option<&str>) -> bool {
-    let protects = !relay.deny_parameters.is_empty()
-        || !relay.strip.is_empty()
-        || !relay.strip_members.is_empty()
-        || !relay.strip_urls.is_empty();
+    let strips = !(relay.strip.is_empty() && relay.strip_members.is_empty() && relay.strip_urls.is_empty());
     let essence = essence_of(content_type);
-    protects && !(FILES.iter().any(|file| essence.starts_with(file)) && !essence.ends_with("xml"))
+    let is_file = FILES.iter().any(|file| essence.starts_with(file)) && !essence.ends_with("xml");
+    let has_parameters = is_json(&essence) || [FORM, MULTIPART].contains(&&*essence);
+    (!relay.deny_parameters.is_empty() && !is_file) || (strips && has_parameters)
 }
 
 /// Checks the parameters of a body in the same way as those of an address.
@@ -36,12 +37,12 @@ pub fn check_body(relay: &Relay, content_type: Option<&str>, body: &[u8]) -> Res
     }
     let essence = essence_of(content_type);
     match &*essence {
-        "application/x-www-form-urlencoded" => {
+        FORM => {
             let text = std::str::from_utf8(body).map_err(|_| TargetError::Body("is not UTF-8"))?;
             parameters::check(relay, text)
         }
-        "multipart/form-data" => check_multipart(relay, body),
-        json if json == "application/json" || json.ends_with("+json") => {
+        MULTIPART => check_multipart(relay, body),
+        json if is_json(json) => {
             let Members(members) =
                 serde_json::from_slice(body).map_err(|_| TargetError::Body("is not JSON"))?;
             members.iter().try_for_each(|(name, value)| {
@@ -53,6 +54,10 @@ pub fn check_body(relay: &Relay, content_type: Option<&str>, body: &[u8]) -> Res
             "has to be application/json, application/x-www-form-urlencoded or multipart/form-data, or a file",
         )),
     }
+}
+
+fn is_json(essence: &str) -> bool {
+    essence == "application/json" || essence.ends_with("+json")
 }
 
 /// The media type of a `Content-Type`, in lower case.
@@ -122,7 +127,7 @@ mod tests {
     use super::*;
     use crate::testing::{built_in, relay};
 
-    const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
+    const FORM: Option<&str> = Some(super::FORM);
     const JSON: Option<&str> = Some("application/json; charset=utf-8");
     const MULTIPART: Option<&str> = Some("multipart/form-data; boundary=b");
 
@@ -172,6 +177,9 @@ mod tests {
             let refused = check_body(&facebook, unread, b"fields=access_token");
             assert!(matches!(refused, Err(Body(_))), "{unread:?}: {refused:?}");
         }
+        let strips = relay("strip_members = [\"access_token\"]");
+        assert_eq!(check_body(&strips, FORM, b"access_token=own"), own("access_token"));
+        assert_eq!(check_body(&strips, None, b"access_token=own"), Ok(()));
         let plain = relay("");
         assert!(!reads_body(&plain, JSON) && reads_body(&facebook, JSON) && !reads_body(&facebook, Some("video/mp4")));
         assert_eq!(check_body(&plain, Some("text/plain"), b"access_token=own"), Ok(()));
