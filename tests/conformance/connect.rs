@@ -315,6 +315,64 @@ on_each_database! {
         Ok(())
     }
 
+    /// The tokens of pages are given back with those that they came with: when a connection is connected again, and when an
+    /// answer leads to none. What was begun in a tenant that is deleted meanwhile leads nowhere.
+    async fn tokens_of_pages_are_given_back(database) {
+        let mut scene = Connecting::with(database, |provider| {
+            let credentials = "[[credentials]]\naccount = \"/bot_user_id\"\naccess_token = \"/bot_token\"\n";
+            let account = ACCOUNT.replace("ORIGIN/revoke\"\n", "ORIGIN/revoke\"\nreach = \"token\"\n");
+            provider.definition(ROTATING) + &account + credentials
+        })
+        .await?;
+        let issued = |scene: &Connecting, prefix: &str| {
+            let of_pages = |secret: &String| secret.starts_with(prefix);
+            scene.provider.secrets().into_iter().filter(of_pages).collect::<std::collections::BTreeSet<_>>()
+        };
+        let revoked = |scene: &Connecting, tokens: &std::collections::BTreeSet<String>| {
+            let revoked = scene.provider.revoked();
+            tokens.iter().filter(|token| revoked.contains(token)).count()
+        };
+        let id = scene.connect().await?;
+        let first = issued(&scene, "page-token-");
+        assert_eq!(first.len(), 5);
+        let (_, url) = scene.open(json!({"connection_id": id})).await?;
+        let back = scene.run(&Agent::default(), &url).await?;
+        assert_eq!(revoked(&scene, &first), 0);
+        assert_eq!(scene.confirm(&back, "17").await?.status, 200);
+        scene.app.ctx.settle().await;
+        scene.upkeep().await?;
+        assert_eq!(revoked(&scene, &first), 5);
+        let second: Vec<_> = issued(&scene, "page-token-").difference(&first).cloned().collect();
+        assert!(second.iter().all(|token| scene.provider.takes(token)), "those that took their place live on");
+
+        scene.provider.script(|script| {
+            script.edits_tokens = Some(|answer| {
+                answer["bot_token"] = json!("bot-token");
+                answer["bot_user_id"] = json!("bot");
+            });
+            script.user = "somebody-else".to_owned();
+        });
+        let (_, url) = scene.open(json!({"connection_id": id})).await?;
+        let back = scene.run(&Agent::default(), &url).await?;
+        assert_eq!(error(&back), "account_mismatch");
+        scene.app.ctx.settle().await;
+        assert!(scene.provider.revoked().contains(&"bot-token".to_owned()));
+
+        scene.enter("globex").await?;
+        let ((_, unused), (_, begun), agent) = (scene.open(json!({})).await?, scene.open(json!({})).await?, Agent::default());
+        let callback = approve(&scene.leave(&agent, &begun).await?).await?;
+        let (tenant, now) = (TenantId::new("globex"), scene.app.ctx.now());
+        let delete = move |c: &mut _| causeway_store::connections::tenants::delete_tenant(c, &tenant, now);
+        assert!(scene.app.store().write::<_, StoreError, _>(delete).await?);
+        let requests = scene.provider.requests().len();
+        for gone in [unused, callback] {
+            let page = agent.get(&gone).await?;
+            assert!(page.status == 400 && page.text.contains("nonce_invalid_or_reused"), "{page:?}");
+        }
+        assert_eq!(scene.provider.requests().len(), requests, "no code is redeemed");
+        Ok(())
+    }
+
     /// Where a revocation ends everything that a user granted, the end of one connection leaves that of another tenant
     /// alive, and the end of the last one revokes.
     async fn a_grant_is_revoked_with_its_last_connection(database) {

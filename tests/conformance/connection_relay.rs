@@ -101,9 +101,11 @@ on_each_database! {
         let theirs = relay.app.add_connection_in(&relay.provider, &globex, &other.client_id, "user-17", connection.head.kind).await?;
         assert_eq!(relay.call("GET", &theirs, "/api/x").await?.refusal(), "404 not_found");
         let path = format!("/relay/{}/api/x", theirs.id());
-        assert_eq!(asked(&other, &path).await?.refusal(), "404 not_found", "in its own tenant");
-        let named = Relay::request_to(&relay.app, &relay.agent, &other, "GET", &path).header("causeway-tenant", "globex");
-        assert_eq!(relay.agent.send(named).await?.status, 200);
+        assert_eq!(asked(&other, &path).await?.refusal(), "400 invalid_request", "it acts in two");
+        for (tenant, status) in [("default", 404), ("globex", 200)] {
+            let named = Relay::request_to(&relay.app, &relay.agent, &other, "GET", &path).header("causeway-tenant", tenant);
+            assert_eq!(relay.agent.send(named).await?.status, status, "{tenant}");
+        }
         for verb in ["refresh", "verify", "credential"] {
             let request = relay.request("POST", &format!("/api/connections/{}/{verb}", theirs.id()));
             assert_eq!(relay.agent.send(request).await?.refusal(), "404 not_found", "{verb}");
@@ -238,6 +240,10 @@ on_each_database! {
             assert_eq!(relay.provider.calls().last().unwrap().headers["authorization"], format!("Bearer {token}"));
         }
         assert_eq!(post("page-9").await?.refusal(), "404 not_found");
+        relay.app.add_account(&connection, "page-3").await?;
+        let calls = relay.provider.calls().len();
+        assert_eq!(post("page-3").await?.refusal(), "401 reauth_required", "it has no token of its own");
+        assert_eq!(relay.provider.calls().len(), calls, "and is not called with the user's");
 
         relay.provider.end_token(&token);
         let calls = relay.provider.requests().len();
@@ -265,31 +271,137 @@ on_each_database! {
         assert_eq!((read.status, &read.json()["by"]), (200, &json!("user-17")), "{read:?}");
         assert_eq!(relay.provider.requests().len(), 1);
 
+        relay.app.clock.advance(60);
         relay.provider.expire_access_tokens();
         let path = format!("/relay/{}/api/feed", connection.id());
         let refused = relay.agent.send(relay.request("POST", &path).body("once")).await?;
         assert_eq!((refused.refusal(), refused.header("retry-after")), ("503 resend_request".to_owned(), "1"));
         assert_eq!((relay.provider.requests().len(), relay.provider.calls().len()), (2, 1), "refreshed, and not sent again");
         assert_eq!(relay.agent.send(relay.request("POST", &path).body("again")).await?.status, 200);
+        relay.app.clock.advance(60);
         relay.provider.expire_access_tokens();
         let asked = relay.request("POST", &path).header("causeway-retry", "unsafe").body("kept");
         assert_eq!(relay.agent.send(asked).await?.status, 200);
         assert_eq!(relay.provider.calls().last().unwrap().body, b"kept");
+        relay.app.clock.advance(60);
         relay.provider.expire_access_tokens();
         let long = relay.request("POST", &path).header("causeway-retry", "unsafe").body("x".repeat(100_000));
         assert_eq!(relay.agent.send(long).await?.refusal(), "503 resend_request", "it was not kept");
 
+        relay.app.clock.advance(60);
+        let other = relay.connect("user-18").await?;
         relay.provider.script(|script| script.graph_error = Some((400, 190, None)));
         let requests = relay.provider.requests().len();
         assert_eq!(relay.call("GET", &connection, "/api/x").await?.refusal(), "401 reauth_required");
         assert_eq!(relay.provider.requests().len(), requests + 1, "refreshed once");
+        for refusal in ["503 resend_request", "401 reauth_required", "401 reauth_required"] {
+            assert_eq!(relay.call("POST", &other, "/api/x").await?.refusal(), refusal);
+        }
+        assert_eq!(relay.provider.requests().len(), requests + 2, "and once for a call that is not made again");
         relay.provider.script(|script| script.graph_error = None);
         assert_eq!(relay.call("GET", &connection, "/api/x").await?.refusal(), "401 reauth_required", "and no more calls");
-        assert_eq!(relay.provider.requests().len(), requests + 1);
+        assert_eq!(relay.provider.requests().len(), requests + 2);
         let id = connection.head.session_id.clone();
         let (tenant, kind) = (connection.head.tenant_id.clone(), connection.head.kind);
         let head = relay.app.store().read::<_, StoreError, _>(move |c| sessions::find_session(c, &tenant, &id, kind)).await?;
         assert_eq!(head.unwrap().state, SessionState::ReauthRequired);
+        Ok(())
+    }
+
+    /// 401 may be about the call alone. Where no rule of the definition tells, the provider is asked, and a credential that
+    /// it takes stays.
+    async fn an_unauthorized_call_is_no_refused_credential(database) {
+        let rule = "refused = [{ status = [200, 400, 401], json = \"/error/code\", equals = [190] }]";
+        assert!(GRAPH.contains(rule));
+        let relay = Relay::with(database, &GRAPH.replace(rule, "")).await?;
+        let connection = relay.connect("user-17").await?;
+        relay.app.add_page(&relay.provider, &connection, "page-1").await?;
+        let call = async |method: &str, account: Option<&str>| {
+            let request = relay.request(method, &format!("/relay/{}/api/x", connection.id()));
+            let request = account.iter().fold(request, |request, account| request.header("causeway-account", *account));
+            relay.agent.send(request).await
+        };
+        let unauthorized = XrpcReply::json(401, &json!({"error": "no_such_page"})).header("www-authenticate", "Bearer");
+        relay.provider.script(|script| script.answer = Some(unauthorized));
+        for (method, account) in [("GET", None), ("POST", None), ("GET", None), ("GET", Some("page-1")), ("POST", Some("page-1"))] {
+            let answer = call(method, account).await?;
+            assert_eq!((answer.status, &*answer.text), (401, r#"{"error":"no_such_page"}"#), "{method} {account:?}");
+            assert_eq!(answer.header("www-authenticate"), "");
+        }
+        assert!(relay.provider.requests().is_empty(), "nothing is refreshed");
+        relay.provider.script(|script| script.answer = None);
+        for account in [None, Some("page-1")] {
+            assert_eq!(call("GET", account).await?.status, 200, "{account:?} stays");
+        }
+        // The same status for a credential that has ended.
+        relay.provider.expire_access_tokens();
+        assert_eq!(call("GET", None).await?.status, 200);
+        assert_eq!(relay.provider.requests().len(), 1);
+        assert_eq!(call("GET", Some("page-1")).await?.refusal(), "401 reauth_required");
+        relay.provider.script(|script| script.graph_error = Some((401, 190, None)));
+        relay.app.clock.advance(60);
+        assert_eq!(call("GET", None).await?.refusal(), "401 reauth_required");
+        assert_eq!(relay.provider.requests().len(), 2);
+        Ok(())
+    }
+
+    /// What goes with a connection is given back with it, each token where a revocation ends that token alone; later, if
+    /// the provider does not answer.
+    async fn pages_are_given_back_with_their_connection(database) {
+        let relay = Relay::with(database, GRAPH).await?;
+        let connection = relay.connect("user-17").await?;
+        let mut expected = vec![connection.refresh_token.clone()];
+        for page in ["page-1", "page-2"] {
+            expected.push(relay.app.add_page(&relay.provider, &connection, page).await?.1);
+        }
+        relay.provider.script(|script| script.revoke = causeway_testkit::Fault::Status(500));
+        let end = relay.request("DELETE", &format!("/api/connections/{}", connection.id()));
+        assert_eq!(relay.agent.send(end).await?.status, 204);
+        relay.app.ctx.settle().await;
+        assert!(relay.provider.revoked().is_empty());
+        relay.provider.script(|script| script.revoke = causeway_testkit::Fault::None);
+        relay.app.clock.advance(301);
+        causeway_flow::upstream::revocation::revoke_due(&relay.app.ctx).await?;
+        let mut revoked = relay.provider.revoked();
+        revoked.sort();
+        expected.sort();
+        assert_eq!(revoked, expected);
+        relay.app.clock.advance(301);
+        causeway_flow::upstream::revocation::revoke_due(&relay.app.ctx).await?;
+        assert_eq!(relay.provider.revoked().len(), expected.len(), "once");
+        Ok(())
+    }
+
+    /// Parameters that may not be in the address may not be in a body, either; one that cannot be read is not sent.
+    async fn bodies_are_checked_like_addresses(database) {
+        let denied = "deny_parameters = [{ parameter = \"fields\", contains = [\"access_token\"] }]\nstrip_members";
+        let relay = Relay::with(database, &GRAPH.replace("strip_members", denied)).await?;
+        let connection = relay.connect("user-17").await?;
+        let post = async |content_type: &str, body: String| {
+            let request = relay.request("POST", &format!("/relay/{}/api/x", connection.id()));
+            relay.agent.send(request.header("content-type", content_type).body(body)).await
+        };
+        let (form, json) = ("application/x-www-form-urlencoded", "application/json");
+        for (content_type, body, refusal) in [
+            (form, "fields=from%7Baccess_token.as(t)%7D&method=get".to_owned(), "400 invalid_request"),
+            (form, "access_token=own".to_owned(), "400 invalid_request"),
+            (json, r#"{"fields":"access_token","fields":"id"}"#.to_owned(), "400 invalid_request"),
+            (json, "{".to_owned(), "400 invalid_request"),
+            ("text/plain", "fields=access_token".to_owned(), "400 invalid_request"),
+            (form, format!("a={}", "x".repeat(2 * 1024 * 1024)), "413 invalid_request"),
+        ] {
+            let refused = post(content_type, body).await?;
+            assert_eq!(refused.refusal(), refusal, "{content_type}");
+        }
+        assert!(relay.provider.calls().is_empty());
+        for (content_type, body) in [
+            (form, format!("message={}", "x".repeat(200_000))),
+            (json, r#"{"fields":"id"}"#.to_owned()),
+            ("image/png", "access_token".repeat(15_000)),
+        ] {
+            assert_eq!(post(content_type, body.clone()).await?.status, 200, "{content_type}");
+            assert_eq!(relay.provider.calls().last().unwrap().body.len(), body.len(), "unchanged");
+        }
         Ok(())
     }
 

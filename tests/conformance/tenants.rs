@@ -6,7 +6,7 @@ use causeway_domain::connection::Erasure;
 use causeway_store::connections::{tenants, users, work_queue};
 use causeway_store::{Page, PageRequest, StoreError};
 use causeway_testkit::{DpopKey, OauthClient, RequestBuilder, TestApp};
-use causeway_types::{SessionState, TenantId};
+use causeway_types::{ClientId, SessionState, TenantId, UpstreamSessionId, UserNamespace};
 use serde_json::{Value, json};
 
 use crate::support::{Scene, count, on_each_database};
@@ -18,6 +18,14 @@ async fn own_token(scene: &Scene, client: &OauthClient, more: &[(&str, &str)]) -
     form.extend_from_slice(more);
     let answer = client.post(&scene.agent, "/oauth/token", &form).await?;
     Ok(answer.json()["access_token"].as_str().expect("a token").to_owned())
+}
+
+/// Lets a client act in another tenant, too.
+async fn admit(scene: &Scene, client: &OauthClient, tenant: &str) -> Result<()> {
+    let (tenant, id, now) = (TenantId::new(tenant), ClientId::new(&*client.client_id), scene.app.ctx.now());
+    let admit = move |c: &mut _| tenants::insert_tenant_client(c, &tenant, &id, now);
+    assert!(scene.app.store().write::<_, StoreError, _>(admit).await?);
+    Ok(())
 }
 
 fn ids(listed: &Value) -> Vec<&str> {
@@ -58,12 +66,17 @@ on_each_database! {
         assert_eq!(scene.agent.get_with_proof(&url, bound, &proof).await?.refusal(), "401 invalid_dpop_proof");
 
         let (platform, acme) = scene.platform().await?;
+        let both = scene.backend(|_| ()).await?;
+        admit(&scene, &both, &acme).await?;
         for (client, tenant, expected) in [
             (&platform, None, "400 invalid_request"),
             (&platform, Some(&*acme), ""),
             (&client, Some(&*acme), "404 not_found"),
             (&client, Some("nowhere"), "404 not_found"),
             (&client, Some("default"), ""),
+            (&both, None, "400 invalid_request"),
+            (&both, Some("default"), ""),
+            (&both, Some(&*acme), ""),
         ] {
             let answer = scene.ask_as(client, tenant, "GET", "/api/connections", None).await?;
             let refused = if answer.status == 200 { String::new() } else { answer.refusal() };
@@ -89,6 +102,10 @@ on_each_database! {
         for method in ["GET", "DELETE"] {
             assert_eq!(scene.ask_as(&other, None, method, &path, None).await?.refusal(), "404 not_found");
         }
+        // A client that acts there, too, has not made it.
+        admit(&scene, &other, &acme).await?;
+        assert_eq!(scene.ask_as(&other, None, "GET", &path, None).await?.status, 200);
+        assert_eq!(scene.ask_as(&other, None, "DELETE", &path, None).await?.refusal(), "403 unauthorized_client");
         let plain = scene.backend(|_| ()).await?;
         for (method, path, body) in [
             ("GET", "/api/tenants", None),
@@ -191,6 +208,10 @@ on_each_database! {
         for method in ["GET", "DELETE"] {
             assert_eq!(scene.ask_as(&client, None, method, &at(&pending), None).await?.refusal(), "404 not_found");
         }
+        let (never, now) = (UpstreamSessionId::new(&*pending), scene.app.ctx.now());
+        let end = move |c: &mut _| causeway_store::sessions::end_session(c, &never, now);
+        assert!(scene.app.store().write::<_, StoreError, _>(end).await?);
+        assert!(ids(&list("?state=ended").await?.json()).is_empty(), "it was never the client's");
 
         // Another client may use it once the operator has shared it.
         let other = scene.backend(|_| ()).await?;
@@ -241,6 +262,52 @@ on_each_database! {
         scene.upkeep().await?;
         scene.upkeep().await?;
         assert_eq!((count(&scene.app, "tenant_user").await?, scene.sessions().await?), (1, 1));
+        Ok(())
+    }
+
+    /// Where the clients of a tenant share their names for users, one of them deletes no user whom another one has connected.
+    async fn users_that_clients_share(database) {
+        let scene = Scene::set(database).await?;
+        let platform = scene.backend(|client| client.entitlements.manage_tenants = true).await?;
+        let body = json!({ "name": "Shared", "user_namespace": "shared" });
+        let made = scene.ask_as(&platform, None, "POST", "/api/tenants", Some(body)).await?.json();
+        let tenant = made["tenant_id"].as_str().unwrap();
+        let other = scene.backend(|_| ()).await?;
+        admit(&scene, &other, tenant).await?;
+        let shared = UserNamespace::parse("shared").unwrap();
+        let theirs = scene.connection_of(&other, tenant, shared.clone(), "17", ACTIVE).await?;
+        scene.connection_of(&platform, tenant, shared, "17", ACTIVE).await?;
+        let delete = async || scene.ask_as(&platform, Some(tenant), "DELETE", "/api/users/17", None).await;
+        assert_eq!(delete().await?.refusal(), "403 unauthorized_client");
+        let own = scene.ask_as(&platform, Some(tenant), "GET", "/api/connections", None).await?.json();
+        assert_eq!(ids(&own).len(), 1, "nothing has ended");
+        let path = format!("/api/connections/{theirs}");
+        assert_eq!(scene.ask_as(&other, Some(tenant), "DELETE", &path, None).await?.status, 204);
+        assert_eq!(delete().await?.status, 204);
+        Ok(())
+    }
+
+    /// An erasure that cannot be done holds up no other one, nor the rest of the maintenance.
+    async fn an_erasure_that_fails(database) {
+        let scene = Scene::set(database).await?;
+        let (platform, broken) = scene.platform().await?;
+        let whole = scene.ask_as(&platform, None, "POST", "/api/tenants", Some(json!({ "name": "Whole" }))).await?.json();
+        let whole = whole["tenant_id"].as_str().unwrap();
+        scene.connection(&platform, whole, "17", ACTIVE).await?;
+        // Neither this server nor an older one writes such a row.
+        let garbled = format!(
+            "INSERT INTO tenant_user (tenant_id, namespace, user_id, created_at) VALUES ('{broken}', 'n', 'a\u{1}b', 1)"
+        );
+        let store = scene.app.store().in_tenant(&TenantId::new(&*broken));
+        store.write::<_, StoreError, _>(move |scope| causeway_store::testing::defer(scope.connection(), &garbled)).await?;
+        for tenant in [&*broken, whole] {
+            let path = format!("/api/tenants/{tenant}");
+            assert_eq!(scene.ask_as(&platform, None, "DELETE", &path, None).await?.status, 204);
+        }
+        scene.app.ctx.settle().await;
+        scene.upkeep().await?;
+        assert_eq!(scene.upstream.hits("revoke"), 1, "the other one is done");
+        assert_eq!(count(&scene.app, "work_queue").await?, 1, "it is tried again later");
         Ok(())
     }
 

@@ -68,6 +68,19 @@ impl Scene {
         user_id: &str,
         state: SessionState,
     ) -> Result<String> {
+        let namespace = UserNamespace::of_client(&ClientId::new(&*client.client_id)).expect("a namespace");
+        self.connection_of(client, tenant, namespace, user_id, state).await
+    }
+
+    /// The same for a user of this namespace.
+    pub(crate) async fn connection_of(
+        &self,
+        client: &OauthClient,
+        tenant: &str,
+        namespace: UserNamespace,
+        user_id: &str,
+        state: SessionState,
+    ) -> Result<String> {
         let (now, ring, tenant_id) = (self.app.ctx.now(), self.app.ring.clone(), TenantId::new(tenant));
         let (token, refresh) = self.upstream.grant(user_id);
         let credentials = Credentials {
@@ -96,7 +109,6 @@ impl Scene {
             correlation_id: None,
         };
         let id = head.session_id.as_str().to_owned();
-        let namespace = UserNamespace::of_client(&head.client_id).expect("a namespace");
         let user = TenantUser { namespace, user_id: UserId::parse(user_id).expect("a name") };
         let slot = Slot { user, account_slot: id.clone(), device_slot: String::new() };
         let store = self.app.store().in_tenant(&tenant_id);

@@ -429,3 +429,5 @@ diesel::allow_tables_to_appear_in_same_query!(managed_account, upstream_credenti
 diesel::allow_tables_to_appear_in_same_query!(tenant, tenant_client);
 diesel::allow_tables_to_appear_in_same_query!(tenant, upstream_session);
 diesel::allow_tables_to_appear_in_same_query!(upstream_pending, provider_registration);
+diesel::allow_tables_to_appear_in_same_query!(tenant, connect_session);
+diesel::allow_tables_to_appear_in_same_query!(tenant, upstream_pending);

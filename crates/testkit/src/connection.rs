@@ -221,18 +221,12 @@ impl TestApp {
         Ok(TestConnection { head, identity_id, access_token: access, refresh_token: refresh, slot })
     }
 
-    /// Stores a page that the user of a connection manages, with a credential of its own that has no end; returns its
-    /// identifier and its token.
+    /// Stores a page that the user of a connection manages, without a credential; returns its identifier.
     ///
     /// # Errors
     /// When the database refuses it.
-    pub async fn add_page(
-        &self,
-        provider: &ScriptedProvider,
-        connection: &TestConnection,
-        page: &str,
-    ) -> Result<(ManagedAccountId, String)> {
-        let (now, token) = (self.ctx.now(), provider.grant_page(&connection.access_token, page));
+    pub async fn add_account(&self, connection: &TestConnection, page: &str) -> Result<ManagedAccountId> {
+        let now = self.ctx.now();
         let account = ManagedAccount {
             managed_account_id: ManagedAccountId::issued(&SystemRng, now.into()),
             identity_id: connection.identity_id.clone(),
@@ -244,6 +238,22 @@ impl TestApp {
             created_at: now,
             updated_at: now,
         };
+        let store = self.store().in_tenant(&connection.head.tenant_id);
+        Ok(store.write(move |scope| managed_accounts::put_managed_account(scope, &account)).await?)
+    }
+
+    /// The same, with a credential of its own that has no end; returns its identifier and its token.
+    ///
+    /// # Errors
+    /// When the database refuses it.
+    pub async fn add_page(
+        &self,
+        provider: &ScriptedProvider,
+        connection: &TestConnection,
+        page: &str,
+    ) -> Result<(ManagedAccountId, String)> {
+        let (now, token) = (self.ctx.now(), provider.grant_page(&connection.access_token, page));
+        let id = self.add_account(connection, page).await?;
         let credentials = Credentials {
             access: UpstreamAccess::Bearer(Secret::new(token.clone())),
             refresh_token: None,
@@ -253,8 +263,8 @@ impl TestApp {
         };
         let (ring, owned, page) = (self.ring.clone(), connection.clone(), page.to_owned());
         let credential_id = CredentialId::issued(&SystemRng, now.into());
+        let owner = CredentialOwner::Page(id.clone());
         let store = move |scope: &mut TenantScope<'_>| {
-            let id = managed_accounts::put_managed_account(scope, &account)?;
             let new = NewCredential {
                 credential_id: &credential_id,
                 session_id: &owned.head.session_id,
@@ -262,16 +272,15 @@ impl TestApp {
                 slot: &owned.slot,
                 provider: SCRIPTED,
                 session_kind: owned.head.kind,
-                owner: &CredentialOwner::Page(id.clone()),
+                owner: &owner,
                 identity_id: Some(&owned.identity_id),
                 account_ref: Some(&page),
                 state: SessionState::Active,
                 at: now,
             };
-            insert_credential(scope, &ring, &new, &credentials)?;
-            Ok::<_, StoreError>(id)
+            insert_credential(scope, &ring, &new, &credentials)
         };
-        let id = self.store().in_tenant(&connection.head.tenant_id).write(store).await?;
+        self.store().in_tenant(&connection.head.tenant_id).write::<_, StoreError, _>(store).await?;
         Ok((id, token))
     }
 }

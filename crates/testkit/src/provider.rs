@@ -37,6 +37,8 @@ struct State {
     requests: Vec<BTreeMap<String, String>>,
     /// The calls of the API that were answered.
     calls: Vec<ProviderCall>,
+    /// The tokens that clients revoked.
+    revoked: Vec<String>,
     /// Every secret that has passed.
     secrets: Vec<String>,
 }
@@ -130,6 +132,7 @@ impl ScriptedProvider {
             tokens: BTreeMap::new(),
             requests: Vec::new(),
             calls: Vec::new(),
+            revoked: Vec::new(),
             secrets: Vec::new(),
         }));
         let shared = state.clone();
@@ -180,6 +183,11 @@ impl ScriptedProvider {
     /// The calls of the API that were answered.
     pub fn calls(&self) -> Vec<ProviderCall> {
         lock(&self.state).calls.clone()
+    }
+
+    /// The tokens that clients revoked, in their order.
+    pub fn revoked(&self) -> Vec<String> {
+        lock(&self.state).revoked.clone()
     }
 
     /// Every secret that has passed: states, verifiers, codes and tokens.

@@ -154,7 +154,7 @@ impl<'a> From<&'a ManagedAccount> for Managed<'a> {
 
 /// A credential, without its secrets.
 #[derive(Serialize, JsonSchema)]
-#[schemars(rename = "ConnectionCredential")]
+#[schemars(rename = "ShownCredential")]
 pub(crate) struct Credential<'a> {
     /// Its identifier.
     credential_id: &'a CredentialId,

@@ -18,7 +18,7 @@ impl From<ConnectSessionError> for ApiError {
         match error {
             E::Internal(error) => Self::internal(&error),
             E::NotEntitled(_) | E::NoBackground => Self::new(StatusCode::FORBIDDEN, code, &text),
-            E::NoConnection | E::NotFound => Self::new(StatusCode::NOT_FOUND, code, &text),
+            E::NoConnection | E::NoTenant | E::NotFound => Self::new(StatusCode::NOT_FOUND, code, &text),
             E::UserId | E::Providers | E::Offer { .. } | E::ReturnUri | E::NoReturnUri | E::Value(_) => {
                 Self::new(StatusCode::BAD_REQUEST, code, &text)
             }

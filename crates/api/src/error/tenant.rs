@@ -39,7 +39,7 @@ impl From<ManageError> for ApiError {
     fn from(error: ManageError) -> Self {
         let status = match error {
             ManageError::Internal(error) => return Self::internal(&error),
-            ManageError::NotEntitled | ManageError::Own => StatusCode::FORBIDDEN,
+            ManageError::NotEntitled | ManageError::NotMaker => StatusCode::FORBIDDEN,
             ManageError::NotFound => StatusCode::NOT_FOUND,
             ManageError::Name | ManageError::Namespace => StatusCode::BAD_REQUEST,
         };
@@ -63,6 +63,7 @@ impl From<UserError> for ApiError {
         let status = match error {
             UserError::Internal(error) => return Self::internal(&error),
             UserError::NotFound => StatusCode::NOT_FOUND,
+            UserError::OfOthers => StatusCode::FORBIDDEN,
             UserError::Name(_) => StatusCode::BAD_REQUEST,
         };
         Self::new(status, error.code(), &error.to_string())

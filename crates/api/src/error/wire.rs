@@ -311,9 +311,9 @@ fn resources(book: &mut Book) {
         Request(RequestAuthError::Client(ClientAuthError::WrongSecret)), PublicClient, Replayed(Replayed::Proof), Internal(inside()),
     });
     every!(book, json, TenantError { Unnamed, NotFound, Internal(inside()) });
-    every!(book, json, ManageError { NotEntitled, Name, Namespace, NotFound, Own, Internal(inside()) });
+    every!(book, json, ManageError { NotEntitled, Name, Namespace, NotFound, NotMaker, Internal(inside()) });
     every!(book, json, NewTenantError { UnknownClient(ClientId::new("x")), Taken, Internal(inside()) });
-    every!(book, json, UserError { Name(InvalidUserId), NotFound, Internal(inside()) });
+    every!(book, json, UserError { Name(InvalidUserId), NotFound, OfOthers, Internal(inside()) });
     every!(book, json, ListError { User(InvalidUserId), State, Internal(inside()) });
     every!(book, json, ShowError { NotFound, Internal(inside()) });
     book.section("Calls to the provider");
@@ -322,7 +322,7 @@ fn resources(book: &mut Book) {
         SessionScope { scope: "rpc:\"é".to_owned() }, Never, Query(NeedError::ServiceAuth), Writes(WritesError::Json),
         NotPlain, TooLong, Proxy, Session(SessionError::Ended), Timeout, Unreachable { retry_after: 7 }, Interrupted,
         Invalid("500".to_owned()), Refused("401".to_owned()), Busy, Resend(Resend::Nonce), Upload(UploadError::Broken),
-        Target(TargetError::NotAllowed), NoAccount, AccountReauth, ActionRequired, Wait { whole_app: true, retry_after: 7 },
+        Target(TargetError::NotAllowed), BodyTooLong, NoAccount, AccountReauth, ActionRequired, Wait { whole_app: true, retry_after: 7 },
         AnswerTooLarge, Internal(inside()),
     });
     let wait = RelayError::Wait { whole_app: false, retry_after: 7 };
@@ -347,7 +347,7 @@ fn resources(book: &mut Book) {
     every!(book, json, ConnectSessionError {
         UserId, Providers, NotEntitled("elsewhere".to_owned()), NoBackground,
         Offer { provider: "elsewhere".to_owned(), error: OfferError::NotOffered }, ReturnUri, NoReturnUri,
-        Value("state must have 2048 bytes at most, and no control characters"), NoConnection, NotFound, Internal(inside()),
+        Value("state must have 2048 bytes at most, and no control characters"), NoConnection, NoTenant, NotFound, Internal(inside()),
     });
     let offer =
         |error: OfferError| json(ConnectSessionError::Offer { provider: "elsewhere".to_owned(), error });

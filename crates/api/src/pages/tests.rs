@@ -198,7 +198,10 @@ fn hostile(lang: Lang) -> Vec<String> {
         identity: Some(evil()),
         is_verified: false,
         return_host: Some(evil()),
-        offers: vec![ConnectOffer { name: evil(), title: evil(), host: Some(evil()), scopes: vec![evil()] }; 2],
+        offers: vec![
+            ConnectOffer { name: evil(), title: evil(), host: Some(evil()), scopes: vec![evil()] };
+            2
+        ],
         form_token: evil(),
         ..connect()
     };

@@ -7,8 +7,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use causeway_flow::connection::Returned;
 use causeway_flow::connection::begin;
 use causeway_flow::connection::complete::{self, CallbackAddress, Completed};
-use causeway_flow::upstream::traits::Offer;
 use causeway_flow::operations::limits::{self, RateLimitedAction};
+use causeway_flow::upstream::traits::Offer;
 use causeway_types::RegistrationId;
 use causeway_types::secret::{Connect, PlainToken};
 

@@ -3,14 +3,14 @@
 
 use std::pin::pin;
 
-use actix_web::http::header::{CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_flow::connection::relay;
 use causeway_flow::connection::tenant_client::TenantClient;
 use causeway_flow::upstream::relay::{
-    KEPT_BYTES, Method as RelayMethod, RelayBody, RelayRequest, RelayTarget, Repeats,
+    KEPT_BYTES, KEPT_WRITES_BYTES, Method as RelayMethod, RelayBody, RelayRequest, RelayTarget, Repeats,
 };
 use causeway_types::{ErrorCode, UpstreamSessionId};
 
@@ -59,7 +59,10 @@ async fn pass_on(
     let headers = relay_headers::of_request(&relay_headers::PROVIDER, &more.request, req.headers(), has_body);
     let headers = headers.map_err(|error| ApiError::bad_request(ErrorCode::InvalidRequest, &error))?;
     let (body, mut pump) = if has_body {
-        upload::read(req, payload, Keeping { bytes: KEPT_BYTES, or_stream: true }).await?
+        let content_type = req.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let is_read = open.reads_body(content_type);
+        let bytes = if is_read { KEPT_WRITES_BYTES } else { KEPT_BYTES };
+        upload::read(req, payload, Keeping { bytes, or_stream: !is_read }).await?
     } else {
         (RelayBody::Empty, None)
     };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use causeway_domain::client::Client;
 use causeway_domain::connection::{ConnectOutcome, ConnectSession, PENDING_SECONDS, PendingConnection};
+use causeway_store::StoreError;
 use causeway_store::connections::{connect_sessions, pending};
 use causeway_store::events::{self, Connecting, EventKind};
 use causeway_store::operations::audit::{Actor, insert_audit_event};
@@ -49,6 +50,12 @@ pub enum BeginError {
     /// Ours.
     #[error(transparent)]
     Internal(#[from] Internal),
+}
+
+impl From<StoreError> for BeginError {
+    fn from(error: StoreError) -> Self {
+        Self::Internal(error.into())
+    }
 }
 
 impl BeginError {
@@ -184,8 +191,11 @@ pub(super) async fn send(
                 }
                 events::note_connecting(c, &connecting(&session, &row.provider), EventKind::Started, now)?;
             }
-            pending::insert_pending(c, &ring, &row)?;
-            Ok::<_, Internal>(true)
+            match pending::insert_pending(c, &ring, &row) {
+                // The tenant was deleted meanwhile.
+                Err(StoreError::Constraint(_)) => Err(BeginError::Gone),
+                outcome => Ok(outcome.map(|()| true)?),
+            }
         })
         .await?;
     if !is_committed {

@@ -3,9 +3,7 @@
 
 use causeway_domain::client::Client;
 use causeway_domain::connection::{ConnectOutcome, ConnectSession, Connection, PendingConnection};
-use causeway_store::connections::{
-    connect_sessions, credentials, heads, identities, pending, registrations,
-};
+use causeway_store::connections::{connect_sessions, credentials, heads, identities, pending, registrations};
 use causeway_store::events::{self, EventKind};
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_types::secret::ProviderState;

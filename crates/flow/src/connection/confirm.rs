@@ -189,14 +189,10 @@ pub(super) fn confirm_in(
 }
 
 /// Finds a connection that has not ended; no refresh moves it from now on.
-fn find_live(
-    scope: &mut TenantScope<'_>,
-    id: &UpstreamSessionId,
-) -> Result<Option<Connection>, StoreError> {
+fn find_live(scope: &mut TenantScope<'_>, id: &UpstreamSessionId) -> Result<Option<Connection>, StoreError> {
     heads::lock_connection(scope, id)?;
-    let is_live = |found: &Connection| {
-        matches!(found.head.state, SessionState::Active | SessionState::ReauthRequired)
-    };
+    let is_live =
+        |found: &Connection| matches!(found.head.state, SessionState::Active | SessionState::ReauthRequired);
     Ok(heads::find_connection(scope, id)?.filter(is_live))
 }
 

@@ -4,6 +4,7 @@ use causeway_domain::client::Client;
 use causeway_domain::connection::{
     CONNECT_SESSION_SECONDS, ConnectOutcome, ConnectSession, Connection, PENDING_SECONDS,
 };
+use causeway_store::StoreError;
 use causeway_store::connections::{access, connect_sessions, heads};
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_types::secret::{Connect, PlainToken};
@@ -113,6 +114,9 @@ pub enum ConnectSessionError {
     /// The connection to connect again is unknown, or another client's or user's: one text for all on purpose.
     #[error("this client has no such connection of this user at this provider")]
     NoConnection,
+    /// The tenant was deleted meanwhile, or the client does not act in it any more.
+    #[error("there is no such tenant, or this client does not act in it")]
+    NoTenant,
     /// There is no such connect session of this client.
     #[error("this client has no such connect session")]
     NotFound,
@@ -121,12 +125,18 @@ pub enum ConnectSessionError {
     Internal(#[from] Internal),
 }
 
+impl From<StoreError> for ConnectSessionError {
+    fn from(error: StoreError) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
 impl ConnectSessionError {
     /// The code on the wire.
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::NotEntitled(_) | Self::NoBackground => ErrorCode::UnauthorizedClient,
-            Self::NoConnection | Self::NotFound => ErrorCode::NotFound,
+            Self::NoConnection | Self::NoTenant | Self::NotFound => ErrorCode::NotFound,
             Self::Internal(_) => ErrorCode::ServerError,
             Self::UserId
             | Self::Providers
@@ -184,8 +194,11 @@ pub async fn create(
     let event = audit_event(ctx, Actor::Client, "connect_session", "created", &session);
     ctx.store()
         .write(move |c| {
-            connect_sessions::insert_connect_session(c, &session)?;
-            insert_audit_event(c, &event).map_err(Internal::from)
+            connect_sessions::insert_connect_session(c, &session).map_err(|error| match error {
+                StoreError::Constraint(_) => ConnectSessionError::NoTenant,
+                error => ConnectSessionError::Internal(error.into()),
+            })?;
+            Ok::<_, ConnectSessionError>(insert_audit_event(c, &event).map_err(Internal::from)?)
         })
         .await?;
     Ok(new)

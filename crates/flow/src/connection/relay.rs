@@ -1,5 +1,7 @@
 //! Calls of a provider's API with the credential of a connection, for a client that holds none of it.
 
+use std::sync::Arc;
+
 use causeway_types::{Scope, UpstreamSessionId};
 
 use super::error::ConnectionError;
@@ -8,13 +10,14 @@ use super::usable::{self, UsableConnection};
 use crate::ctx::Ctx;
 use crate::upstream::relay::{self, RelayAnswer, RelayError, RelayRequest};
 use crate::upstream::session::SessionError;
-use crate::upstream::traits::PassingHeaders;
+use crate::upstream::traits::{PassingHeaders, Upstream};
 
 /// A connection that a call is about to be made with.
 #[derive(Debug)]
 pub struct OpenConnection {
     connection: UsableConnection,
     headers: PassingHeaders,
+    upstream: Arc<dyn Upstream>,
 }
 
 /// Finds the connection of a call, before anything of its body is read. `account` names a managed account, by its
@@ -31,13 +34,18 @@ pub async fn open(
     let connection = usable::find(ctx, client, id, account).await?;
     let upstream = ctx.upstreams().of(&connection.head)?;
     let headers = upstream.passing_headers().ok_or(ConnectionError::NotRelayed)?;
-    Ok(OpenConnection { connection, headers })
+    Ok(OpenConnection { connection, headers, upstream })
 }
 
 impl OpenConnection {
     /// The headers that pass beside the usual ones.
     pub const fn passing_headers(&self) -> &PassingHeaders {
         &self.headers
+    }
+
+    /// Whether a body of this `Content-Type` is read before it is sent.
+    pub fn reads_body(&self, content_type: Option<&str>) -> bool {
+        self.upstream.reads_body(content_type)
     }
 
     /// Makes the call, with credentials that are refreshed first when necessary, and returns the provider's answer,

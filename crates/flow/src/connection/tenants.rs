@@ -34,9 +34,9 @@ pub enum ManageError {
     /// There is no such tenant, or the client does not act in it.
     #[error("there is no such tenant, or this client does not act in it")]
     NotFound,
-    /// The tenant that the client itself belongs to.
-    #[error("this is the client's own tenant: only the operator of this server deletes it")]
-    Own,
+    /// Another client made the tenant, or the operator.
+    #[error("only the client that made this tenant deletes it, or the operator of this server")]
+    NotMaker,
     /// Ours.
     #[error(transparent)]
     Internal(#[from] Internal),
@@ -46,7 +46,7 @@ impl ManageError {
     /// The code on the wire.
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::NotEntitled | Self::Own => ErrorCode::UnauthorizedClient,
+            Self::NotEntitled | Self::NotMaker => ErrorCode::UnauthorizedClient,
             Self::Name | Self::Namespace => ErrorCode::InvalidRequest,
             Self::NotFound => ErrorCode::NotFound,
             Self::Internal(_) => ErrorCode::ServerError,
@@ -111,6 +111,7 @@ pub async fn create(ctx: &Ctx, client: &Arc<Client>, new: NewTenant) -> Result<T
     ctx.store()
         .write(move |c| {
             tenants::insert_tenant(c, &row)?;
+            tenants::note_maker(c, &row.tenant_id, &client_id)?;
             tenants::insert_tenant_client(c, &row.tenant_id, &client_id, row.created_at)?;
             insert_audit_event(c, &event).map_err(ManageError::from)
         })
@@ -144,7 +145,7 @@ pub async fn find(ctx: &Ctx, client: &Arc<Client>, tenant_id: &TenantId) -> Resu
     found.await?.ok_or(ManageError::NotFound)
 }
 
-/// Deletes a tenant that the client acts in, other than its own. Nobody acts in it from now on; everything in it is ended
+/// Deletes a tenant that the client made. Nobody acts in it from now on; everything in it is ended
 /// and erased in the background.
 ///
 /// # Errors
@@ -152,14 +153,14 @@ pub async fn find(ctx: &Ctx, client: &Arc<Client>, tenant_id: &TenantId) -> Resu
 #[tracing::instrument(name = "flow.tenant.delete", skip_all, fields(client_id = %client.client_id))]
 pub async fn delete(ctx: &Ctx, client: &Arc<Client>, tenant_id: &TenantId) -> Result<(), ManageError> {
     find(ctx, client, tenant_id).await?;
-    if *tenant_id == client.tenant_id {
-        return Err(ManageError::Own);
-    }
     let event = audit::event(ctx, Actor::Client, "tenant_deleted", "ok")
         .of_client(&client.client_id)
         .with("tenant_id", tenant_id.as_str());
-    let (id, now) = (tenant_id.clone(), ctx.now());
+    let (id, client_id, now) = (tenant_id.clone(), client.client_id.clone(), ctx.now());
     let deleted = ctx.store().write(move |c| {
+        if !tenants::is_made_by(c, &id, &client_id)? {
+            return Err(ManageError::NotMaker);
+        }
         let deleted = tenants::delete_tenant(c, &id, now)?;
         if deleted {
             work_queue::put_work(c, &Erasure::Tenant.work(&id, now))?;

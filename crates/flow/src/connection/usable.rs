@@ -83,13 +83,19 @@ pub(crate) async fn find(
 }
 
 impl UsableConnection {
-    /// The credentials that a call is made with: those of the named account, or else the user's.
+    /// The credentials that a call is made with: those of the named account where the provider's accounts have some, or
+    /// else the user's.
     ///
     /// # Errors
     /// [`ConnectionError`]; the user's credentials may be expired.
     pub(crate) async fn session(&self, ctx: &Ctx) -> Result<UsableSession, ConnectionError> {
         let own = self.account.as_ref().and_then(|account| account.own.as_ref());
         let Some((is_active, credentials)) = own else {
+            let upstream = ctx.upstreams().of(&self.head)?;
+            if self.account.is_some() && upstream.accounts_have_credentials() {
+                // The provider would take the call for one of the user's own.
+                return Err(ConnectionError::Relay(RelayError::AccountReauth));
+            }
             return Ok(keeper::of_found(ctx, &self.head, self.credentials.clone()).await?);
         };
         if !is_active || credentials.expires_at.is_some_and(|end| end <= ctx.now()) {

@@ -24,6 +24,11 @@ pub enum UserError {
     /// The tenant does not know the user, by this client's name.
     #[error("there is no such user")]
     NotFound,
+    /// Other clients of the tenant have connections of the user.
+    #[error(
+        "other clients of this tenant have connections of this user: they end those first, or the operator of this server deletes the user"
+    )]
+    OfOthers,
     /// Ours.
     #[error(transparent)]
     Internal(#[from] Internal),
@@ -35,6 +40,7 @@ impl UserError {
         match self {
             Self::Name(_) => ErrorCode::InvalidRequest,
             Self::NotFound => ErrorCode::NotFound,
+            Self::OfOthers => ErrorCode::UnauthorizedClient,
             Self::Internal(_) => ErrorCode::ServerError,
         }
     }
@@ -108,18 +114,23 @@ pub(crate) fn export_user(
 }
 
 /// Deletes a user of the client's with everything that belongs to them: their connections end now, and are revoked at the
-/// providers as soon as those take it.
+/// providers as soon as those take it. All of them have to be ones that the client may use.
 ///
 /// # Errors
 /// [`UserError`].
 #[tracing::instrument(name = "flow.user.delete", skip_all, fields(client_id = %client.client.client_id))]
 pub async fn delete(ctx: &Ctx, client: &TenantClient, user_id: &str) -> Result<(), UserError> {
-    let (user, now) = (client.user(user_id)?, ctx.now());
+    let (user, client_id, now) = (client.user(user_id)?, client.client.client_id.clone(), ctx.now());
     let event = audit::event(ctx, Actor::Client, "user_deleted", "ok")
         .of_client(&client.client.client_id)
         .with("tenant_id", client.tenant_id.as_str());
     let store = client.store(ctx);
-    let deleted = store.write(move |scope| delete_user(scope, &user, &event, now).map_err(UserError::from));
+    let deleted = store.write(move |scope| {
+        if heads::has_connections_of_others(scope, &user, &client_id)? {
+            return Err(UserError::OfOthers);
+        }
+        delete_user(scope, &user, &event, now).map_err(UserError::from)
+    });
     if !deleted.await? {
         return Err(UserError::NotFound);
     }

@@ -107,6 +107,13 @@ pub struct OauthClient {
     pub relay: Option<Relay>,
 }
 
+impl OauthClient {
+    /// Whether managed accounts have tokens of their own, with which alone calls for them are made.
+    pub fn accounts_have_tokens(&self) -> bool {
+        !self.credentials.is_empty() || self.managed_accounts.iter().any(|list| list.token.is_some())
+    }
+}
+
 /// Scopes of a provider.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scopes {

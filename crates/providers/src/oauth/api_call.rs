@@ -102,7 +102,7 @@ pub(super) fn judge(
         None => AnswerMeaning::Pass,
     };
     match meaning {
-        AnswerMeaning::Refused => Err(ApiError::Refused { status }),
+        AnswerMeaning::Refused | AnswerMeaning::Unauthorized => Err(ApiError::Refused { status }),
         AnswerMeaning::ActionRequired => Err(ApiError::ActionRequired { status }),
         AnswerMeaning::Pass if (200..300).contains(&status) => Ok(()),
         AnswerMeaning::Pass | AnswerMeaning::Wait { .. } => Err(ApiError::Status { status, retry_after }),

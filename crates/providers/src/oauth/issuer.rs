@@ -54,7 +54,10 @@ impl<'a> RegistrationIssuer<'a> {
 
     /// The origin, if the definition names the host: then one registration serves whatever users enter.
     fn fixed(&self) -> Option<String> {
-        (!self.is_open()).then(|| Url::parse(&self.address.to_string()).ok()).flatten().map(|url| origin(&url))
+        (!self.is_open())
+            .then(|| Url::parse(&self.address.to_string()).ok())
+            .flatten()
+            .map(|url| origin(&url))
     }
 }
 

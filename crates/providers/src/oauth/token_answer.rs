@@ -200,7 +200,11 @@ impl Reader<'_> {
     }
 
     fn page(&mut self, credential: &Credential) -> Option<PageTokens> {
-        let tokens = self.tokens(&credential.fields)?;
+        let mut tokens = self.tokens(&credential.fields)?;
+        // Where the definition names no place for the account's, the place is that of the user's.
+        if credential.fields.refresh_token == self.client.answer.code.refresh_token {
+            tokens.refresh_token = None;
+        }
         let account = Account::read(self.document, &credential.account, credential.name.as_ref());
         Some(PageTokens { account, tokens })
     }

@@ -25,6 +25,9 @@ pub enum AnswerMeaning {
     Pass,
     /// The provider does not take the credential any more.
     Refused,
+    /// 401 of a provider whose definition has no rule for refused credentials (RFC 9110 section 15.5.2): it may be about
+    /// the credential, or about the call.
+    Unauthorized,
     /// The user has to do something at the provider; the credential stays.
     ActionRequired,
     /// Calls have to wait.
@@ -43,8 +46,7 @@ pub fn needs_body(relay: &Relay, status: u16) -> bool {
     rules.any(|rule| !rule.tests.is_empty() && has_status(rule, status))
 }
 
-/// Examines an answer by the rules of the definition. Where it has none for refused credentials, 401 refuses them
-/// (RFC 9110 section 15.5.2).
+/// Examines an answer by the rules of the definition.
 pub fn examine(relay: &Relay, answer: &CallAnswer<'_>) -> AnswerMeaning {
     let document = answer.body.and_then(Document::json);
     let CallAnswer { status, retry_after, credential, .. } = *answer;
@@ -52,8 +54,11 @@ pub fn examine(relay: &Relay, answer: &CallAnswer<'_>) -> AnswerMeaning {
     if described.is_one_of(&relay.action_required) {
         return AnswerMeaning::ActionRequired;
     }
-    if described.is_one_of(&relay.refused) || (status == 401 && relay.refused.is_empty()) {
+    if described.is_one_of(&relay.refused) {
         return AnswerMeaning::Refused;
+    }
+    if status == 401 && relay.refused.is_empty() {
+        return AnswerMeaning::Unauthorized;
     }
     match relay.wait.iter().find(|wait| described.is(&wait.rule)) {
         Some(wait) => AnswerMeaning::Wait { scope: wait.scope, retry_after },
@@ -114,10 +119,10 @@ mod tests {
     }
 
     #[test]
-    fn where_no_rule_says_it_401_refuses() {
+    fn where_no_rule_says_it_401_may_refuse() {
         let plain = relay("wait = [{ status = [429], scope = \"user\" }]");
         for (status, expected) in [
-            (401, AnswerMeaning::Refused),
+            (401, AnswerMeaning::Unauthorized),
             (403, AnswerMeaning::Pass),
             (200, AnswerMeaning::Pass),
             (429, wait(WaitScope::User)),

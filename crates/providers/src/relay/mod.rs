@@ -1,12 +1,14 @@
 //! Decisions about calls of a provider's API: where they may go, with which credential, what an answer means, and which
 //! parts of it are credentials. Nothing is sent here.
 
+mod body;
 mod examine;
 mod inject;
 pub(crate) mod parameters;
 mod strip;
 mod target;
 
+pub use body::{check_body, reads_body};
 pub use examine::{AnswerMeaning, CallAnswer, examine, needs_body};
 pub use inject::{CallCredential, InjectedCredential, inject};
 pub(crate) use inject::{inject_what_is_known, is_placed};

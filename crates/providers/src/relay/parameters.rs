@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use url::form_urlencoded;
 
 use super::inject::APPSECRET_PROOF;
-use crate::definition::relay::Relay;
+use super::target::TargetError;
+use crate::definition::relay::{DenyParameter, Relay};
 
 /// A part of a query, and what separates it from the one before.
 struct Pair<'a> {
@@ -61,16 +62,42 @@ fn is_one_of(name: &str, names: &[&str]) -> bool {
 }
 
 /// The first parameter of a query that has one of these names, in the spelling of the query.
-pub(super) fn find(query: &str, names: &[&str]) -> Option<String> {
+fn find(query: &str, names: &[&str]) -> Option<String> {
     pairs(query).filter_map(|pair| read(pair.text)).map(|(name, _)| name).find(|name| is_one_of(name, names))
 }
 
 /// Whether a query has the parameter of this name with a value that passes.
-pub(super) fn has(query: &str, name: &str, passes: impl Fn(&str) -> bool) -> bool {
+fn has(query: &str, name: &str, passes: impl Fn(&str) -> bool) -> bool {
     // A server that knows fewer separators reads a longer value.
     let long = form_urlencoded::parse(query.as_bytes()).map(|(own, value)| (short(&own).to_owned(), value));
     let mut pairs = pairs(query).filter_map(|pair| read(pair.text)).chain(long);
     pairs.any(|(own, value)| own.eq_ignore_ascii_case(name) && passes(&value))
+}
+
+/// Refuses credentials of the caller's own among the parameters of a query, and what asks for those of the provider.
+pub(super) fn check(relay: &Relay, query: &str) -> Result<(), TargetError> {
+    if let Some(name) = find(query, &credentials(relay)) {
+        return Err(TargetError::Credential(name));
+    }
+    let is_denied = |denied: &&DenyParameter| has(query, &denied.parameter, |value| denied.is_value(value));
+    match relay.deny_parameters.iter().find(is_denied) {
+        Some(denied) => Err(TargetError::Parameter(denied.parameter.clone())),
+        None => Ok(()),
+    }
+}
+
+/// The same for one parameter that is read already.
+pub(super) fn check_one(relay: &Relay, name: &str, value: &str) -> Result<(), TargetError> {
+    let name = short(name);
+    if is_one_of(name, &credentials(relay)) {
+        return Err(TargetError::Credential(name.to_owned()));
+    }
+    let is_denied =
+        |denied: &&DenyParameter| name.eq_ignore_ascii_case(&denied.parameter) && denied.is_value(value);
+    match relay.deny_parameters.iter().find(is_denied) {
+        Some(denied) => Err(TargetError::Parameter(denied.parameter.clone())),
+        None => Ok(()),
+    }
 }
 
 /// A query without the parameters of these names; `None` if it has none of them.

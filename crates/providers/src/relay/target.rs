@@ -4,7 +4,7 @@ use percent_encoding::percent_decode_str;
 use thiserror::Error;
 use url::{Position, Url};
 
-use crate::definition::relay::{DenyParameter, Relay};
+use crate::definition::relay::Relay;
 use crate::fields::FieldValues;
 use crate::relay::parameters;
 use crate::values::fill::FillError;
@@ -48,6 +48,9 @@ pub enum TargetError {
     /// The definition denies a parameter with this value.
     #[error("the parameter {0} may not have this value")]
     Parameter(String),
+    /// The body cannot be read, and may have parameters that are denied.
+    #[error("the body {0}")]
+    Body(&'static str),
     /// The origin is not one of the definition's.
     #[error("the origin is not one that may be called")]
     Origin,
@@ -78,7 +81,7 @@ impl RelayTargets<'_> {
         if url[..Position::BeforePath] != *base || url.path() != path || url.fragment().is_some() {
             return Err(TargetError::Path("has characters that have to be percent-encoded"));
         }
-        self.check_parameters(url.query().unwrap_or_default())?;
+        parameters::check(self.relay, url.query().unwrap_or_default())?;
         if self.is_allowed(path)? && !self.is_denied(&segments)? && !self.is_endpoint(&origin, &segments) {
             Ok(url)
         } else {
@@ -125,20 +128,6 @@ impl RelayTargets<'_> {
             text = decoded.into_owned();
         }
         Err(TargetError::Path("is encoded several times"))
-    }
-
-    /// Refuses credentials of the caller's own, and what asks for those of the provider.
-    fn check_parameters(&self, query: &str) -> Result<(), TargetError> {
-        if let Some(name) = parameters::find(query, &parameters::credentials(self.relay)) {
-            return Err(TargetError::Credential(name));
-        }
-        let is_denied = |denied: &&DenyParameter| {
-            parameters::has(query, &denied.parameter, |value| denied.is_value(value))
-        };
-        match self.relay.deny_parameters.iter().find(is_denied) {
-            Some(denied) => Err(TargetError::Parameter(denied.parameter.clone())),
-            None => Ok(()),
-        }
     }
 
     fn is_allowed(&self, path: &str) -> Result<bool, TargetError> {

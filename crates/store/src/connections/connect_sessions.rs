@@ -9,6 +9,7 @@ use causeway_types::{
 };
 use diesel::prelude::*;
 
+use super::tenants::{self, tenant_is_live};
 use super::users;
 use crate::engine::column::Column;
 use crate::engine::conn::{AnyConnection, MultiBackend};
@@ -72,8 +73,9 @@ impl Row {
 /// Stores a connect session. The tenant knows its user from now on, also one who was deleted before.
 ///
 /// # Errors
-/// [`StoreError::Constraint`] when there is no such tenant, or the client does not act in it.
+/// [`StoreError::Constraint`] when there is no such tenant, it is deleted, or the client does not act in it.
 pub fn insert_connect_session(c: &mut AnyConnection, session: &ConnectSession) -> Result<(), StoreError> {
+    tenants::hold_tenant(c, &session.tenant_id)?;
     users::put_user(&mut TenantScope::enter(c, &session.tenant_id), &session.user, session.created_at)?;
     let TenantUser { namespace, user_id } = &session.user;
     let row = Row {
@@ -100,13 +102,14 @@ pub fn insert_connect_session(c: &mut AnyConnection, session: &ConnectSession) -
     Ok(())
 }
 
-/// An unused connect session that has not ended.
+/// An unused connect session that has not ended, nor its tenant.
 macro_rules! open {
     ($token:expr, $now:expr) => {
         dsl::connect_session
             .filter(dsl::token.eq($token.as_str()))
             .filter(dsl::used.eq(false))
             .filter(dsl::expires_at.gt($now.as_secs()))
+            .filter(tenant_is_live!(dsl::tenant_id))
     };
 }
 

@@ -411,7 +411,8 @@ pub fn activate_credentials_of(
 }
 
 /// Moves the credentials of pages from an unconfirmed connection to the one that it connects again, where they take the
-/// place of older ones of the same accounts. Credentials of accounts that were not listed again stay.
+/// place of older ones of the same accounts, which are [due for revocation](list_deleted_pages). Credentials of accounts
+/// that were not listed again stay.
 pub(crate) fn take_pages(
     scope: &mut TenantScope<'_>,
     from: &UpstreamSessionId,
@@ -433,7 +434,7 @@ pub(crate) fn take_pages(
                 .filter(dsl::deleted_at.is_null())
         };
         let (old, new) = (page(to), page(from));
-        let replaced = (dsl::state.eq(ENDED), dsl::deleted_at.eq(Some(now.as_secs())), dsl::payload.eq(""));
+        let replaced = (dsl::state.eq(ENDED), dsl::deleted_at.eq(Some(now.as_secs())));
         diesel::update(old).set(replaced).execute(scope.connection())?;
         let taken = (
             dsl::session_id.eq(to.as_str()),
@@ -528,6 +529,33 @@ pub fn delete_credentials_of(
     let live = rows!(scope).filter(dsl::session_id.eq(session_id.as_str())).filter(dsl::deleted_at.is_null());
     let ended = (dsl::state.eq(ENDED), dsl::deleted_at.eq(Some(now.as_secs())));
     Ok(fixed!(diesel::update(live).set(ended)).execute(scope.connection())?)
+}
+
+/// Lists deleted credentials of managed accounts at a connection whose revocation is not settled, at most `limit`.
+///
+/// # Errors
+/// [`StoreError`] when the query fails, or a row is corrupt or does not open.
+pub fn list_deleted_pages(
+    scope: &mut TenantScope<'_>,
+    ring: &EncryptionKeyRing,
+    session_id: &UpstreamSessionId,
+    limit: i64,
+) -> Result<Vec<(CredentialId, Credentials)>, StoreError> {
+    let deleted = rows!(scope)
+        .filter(dsl::session_id.eq(session_id.as_str()))
+        .filter(dsl::credential_kind.ne(USER))
+        .filter(dsl::deleted_at.is_not_null())
+        .filter(dsl::payload.ne(""))
+        .order(dsl::credential_id.asc())
+        .limit(limit)
+        .select(encrypted!());
+    let deleted = deleted.load::<Encrypted>(scope.connection())?.into_iter();
+    deleted
+        .map(|encrypted| {
+            let id = CredentialId::new(encrypted.credential_id.clone());
+            Ok((id, payload::open(ring, encrypted)?))
+        })
+        .collect()
 }
 
 /// Erases the secrets of a deleted credential whose revocation is settled; `false` when it is not deleted.

@@ -16,7 +16,7 @@ use diesel::prelude::*;
 use serde_json::{Map, Value};
 
 use super::credentials::{self, NewCredential, Renewal};
-use super::{access, users};
+use super::{access, tenants, users};
 use crate::encryption::keyring::EncryptionKeyRing;
 use crate::engine::column::Column;
 use crate::engine::conn::AnyConnection;
@@ -100,8 +100,8 @@ pub struct NewConnection<'a> {
 /// Stores a connection with its user's credential, for the use of its client. The tenant knows its user from now on.
 ///
 /// # Errors
-/// [`StoreError::Constraint`] when the user is deleted, the client does not act in the tenant, or the head is active and another connection
-/// is live in its place; [`StoreError`] when encryption or a query fails.
+/// [`StoreError::Constraint`] when the tenant or the user is deleted, the client does not act in the tenant, or the head is
+/// active and another connection is live in its place; [`StoreError`] when encryption or a query fails.
 pub fn insert_connection(
     scope: &mut TenantScope<'_>,
     ring: &EncryptionKeyRing,
@@ -112,6 +112,7 @@ pub fn insert_connection(
     if head.tenant_id != *scope.tenant_id() {
         return Err(StoreError::Constraint("the connection is of another tenant".to_owned()));
     }
+    tenants::hold_tenant(scope.connection(), &head.tenant_id)?;
     users::insert_user(scope, &slot.user, head.created_at)?;
     let object =
         |name, map: &Map<String, Value>| (!map.is_empty()).then(|| column(name).to_json(map)).transpose();
@@ -278,6 +279,30 @@ pub fn list_connections(
     let rows = query.load::<(HeadRow, ConnectionRow)>(scope.connection())?;
     let connections = rows.into_iter().map(|(head, row)| row.into_domain(head)).collect::<Result<_, _>>()?;
     Ok(wanted.page(connections, |connection: &Connection| connection.head.session_id.as_str().to_owned()))
+}
+
+/// Whether a user has connections that a client may not use: they are of other clients of the tenant.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn has_connections_of_others(
+    scope: &mut TenantScope<'_>,
+    user: &TenantUser,
+    client_id: &ClientId,
+) -> Result<bool, StoreError> {
+    let own = connection_access::table
+        .filter(connection_access::tenant_id.eq(dsl::tenant_id))
+        .filter(connection_access::client_id.eq(client_id.as_str()))
+        .filter(connection_access::connection_id.eq(dsl::session_id))
+        .filter(connection_access::deleted_at.is_null());
+    let of_others = live!(scope)
+        .filter(dsl::namespace.eq(user.namespace.as_str()))
+        .filter(dsl::user_id.eq(user.user_id.as_str()))
+        .filter(dsl::confirmed_at.is_not_null())
+        .filter(dsl::state.ne(SessionState::Ended.as_str()))
+        .filter(diesel::dsl::not(diesel::dsl::exists(own)))
+        .select(dsl::session_id);
+    Ok(of_others.first::<String>(scope.connection()).optional()?.is_some())
 }
 
 /// Activates a pending connection whose user was confirmed to be the one who connected; `false` when it is not pending.

@@ -9,6 +9,7 @@ use causeway_types::{
 };
 use diesel::prelude::*;
 
+use super::tenants::{self, tenant_is_live};
 use crate::encryption::columns::PENDING_PAYLOAD;
 use crate::encryption::keyring::EncryptionKeyRing;
 use crate::engine::column::Column;
@@ -42,12 +43,13 @@ const fn column(name: &'static str) -> Column {
 /// Stores an authorization before its redirect is sent.
 ///
 /// # Errors
-/// [`StoreError`] when encryption or the query fails.
+/// [`StoreError::Constraint`] when the tenant is deleted; [`StoreError`] when encryption or the query fails.
 pub fn insert_pending(
     c: &mut AnyConnection,
     ring: &EncryptionKeyRing,
     pending: &PendingConnection,
 ) -> Result<(), StoreError> {
+    tenants::hold_tenant(c, &pending.tenant_id)?;
     let TenantUser { namespace, user_id } = &pending.user;
     let state = pending.state.as_str();
     let row = Row {
@@ -80,8 +82,8 @@ macro_rules! consumed {
     };
 }
 
-/// Consumes an authorization: once, before it ends, by the browser that was redirected. Its payload is erased with it, and
-/// the row does not depend on its connect session any more: what is kept in it may outlive that.
+/// Consumes an authorization: once, before it or its tenant ends, by the browser that was redirected. Its payload is
+/// erased with it, and the row does not depend on its connect session any more: what is kept in it may outlive that.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails, or the row is corrupt or does not open.
@@ -98,6 +100,7 @@ pub fn consume_pending(
             .filter(dsl::browser_id.eq(browser_id.as_str()))
             .filter(dsl::expires_at.gt(now.as_secs()))
             .filter(dsl::used.eq(false))
+            .filter(tenant_is_live!(dsl::tenant_id))
     };
     // Read first, because the update erases the payload; the update alone decides which caller was first.
     let found = live().select(Row::as_select());

@@ -48,6 +48,65 @@ pub fn insert_tenant(c: &mut AnyConnection, tenant: &Tenant) -> Result<(), Store
     Ok(())
 }
 
+/// Records the client that made a tenant.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] when there is no such tenant.
+pub fn note_maker(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    client_id: &ClientId,
+) -> Result<(), StoreError> {
+    let own = tenant::table.filter(tenant::tenant_id.eq(tenant_id.as_str()));
+    let made = diesel::update(own).set(tenant::made_by.eq(Some(client_id.as_str())));
+    Column("tenant", "made_by").one(made.execute(c)?)
+}
+
+/// Whether a client made a tenant.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn is_made_by(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    client_id: &ClientId,
+) -> Result<bool, StoreError> {
+    let made = tenant::table
+        .filter(tenant::tenant_id.eq(tenant_id.as_str()))
+        .filter(tenant::made_by.eq(client_id.as_str()))
+        .select(tenant::tenant_id);
+    Ok(fixed!(made).get_result::<String>(c).optional()?.is_some())
+}
+
+/// Whether a row's tenant is there and not deleted.
+macro_rules! tenant_is_live {
+    ($column:expr) => {
+        diesel::dsl::exists(
+            crate::schema::tenant::table
+                .filter(crate::schema::tenant::tenant_id.eq($column))
+                .filter(crate::schema::tenant::deleted_at.is_null()),
+        )
+    };
+}
+pub(super) use tenant_is_live;
+
+/// Holds a tenant until this transaction ends: it is not deleted while something is added to it. For
+/// [`crate::Store::write`] only; on SQLite that alone suffices.
+///
+/// # Errors
+/// [`StoreError::Constraint`] when there is no such tenant, or it is deleted; [`StoreError`] when the query fails.
+pub(super) fn hold_tenant(c: &mut AnyConnection, tenant_id: &TenantId) -> Result<(), StoreError> {
+    let live = tenant::table
+        .filter(tenant::tenant_id.eq(tenant_id.as_str()))
+        .filter(tenant::deleted_at.is_null())
+        .select(tenant::tenant_id);
+    let found: Option<String> = match c {
+        AnyConnection::Sqlite(conn) => live.first(conn).optional()?,
+        AnyConnection::Postgres(conn) => live.for_share().first(conn).optional()?,
+    };
+    found.map(drop).ok_or_else(|| StoreError::Constraint("the tenant is deleted".to_owned()))
+}
+
 /// Finds a tenant.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ diesel::table! {
         user_namespace -> Nullable<Text>,
         created_at -> BigInt,
         deleted_at -> Nullable<BigInt>,
+        made_by -> Nullable<Text>,
     }
 }
 

@@ -78,9 +78,8 @@ pub(crate) fn end_quietly(
 ) -> Result<bool, StoreError> {
     let live =
         || dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str())).filter(dsl::state.ne(ENDED));
-    let wanted = live()
-        .select((dsl::state, dsl::provider, dsl::tenant_id, dsl::namespace, dsl::user_id))
-        .into_boxed();
+    let wanted =
+        live().select((dsl::state, dsl::provider, dsl::tenant_id, dsl::namespace, dsl::user_id)).into_boxed();
     let wanted = match reach {
         Reach::All => wanted,
         Reach::ConnectionsOf(tenant_id) => wanted
@@ -91,7 +90,9 @@ pub(crate) fn end_quietly(
     let before: Option<(String, String, String, Option<String>, Option<String>)> =
         wanted.first(c).optional()?;
     let Some((state, provider, tenant_id, namespace, user_id)) = before else { return Ok(false) };
-    if state == PENDING && let (Some(namespace), Some(user_id)) = (namespace, user_id) {
+    if state == PENDING
+        && let (Some(namespace), Some(user_id)) = (namespace, user_id)
+    {
         // Whether another connection is to the same account is decided below, one after the other.
         let user = Column("upstream_session", "user_id").user(&namespace, &user_id)?;
         let tenant_id = TenantId::new(tenant_id.clone());

@@ -175,7 +175,10 @@ fn a_connection_is_connected_again_with_its_account() {
                 heads::insert_connection(scope, &ring, &new, &bearer(head.session_id.as_str()))?;
             }
             let (old, later) = (&row.head.session_id, NOW.plus(5));
-            assert!(!reconnect::reconnect(scope, &ring, old, &others.session_id, &id, later)?, "another account");
+            assert!(
+                !reconnect::reconnect(scope, &ring, old, &others.session_id, &id, later)?,
+                "another account"
+            );
             assert!(reconnect::reconnect(scope, &ring, old, &wanted.session_id, &id, later)?);
             assert!(!reconnect::reconnect(scope, &ring, old, &wanted.session_id, &id, later)?, "once");
             heads::find_connection(scope, old)

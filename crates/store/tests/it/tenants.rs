@@ -3,23 +3,29 @@
 use std::sync::Arc;
 
 use causeway_domain::connection::{
-    ConnectionAccess, GrantedBy, LastError, ManagedAccount, Registration, RegistrationState,
+    ConnectSession, ConnectionAccess, GrantedBy, LastError, ManagedAccount, Registration, RegistrationState,
 };
 use causeway_store::connections::heads::{self, ConnectionFilter};
 use causeway_store::connections::sweep::sweep_deleted;
-use causeway_store::connections::{access, identities, managed_accounts, registrations, tenants, users};
+use causeway_store::connections::{
+    access, connect_sessions, identities, managed_accounts, pending, registrations, tenants, users,
+};
 use causeway_store::engine::isolation::TENANT_TABLES;
 use causeway_store::testing::{count_rows, find_number};
 use causeway_store::{AnyConnection, PageRequest, StoreError, sessions};
+use causeway_types::secret::{Connect, PlainToken};
 use causeway_types::{
-    IdentityId, ManagedAccountId, Secret, SessionKind, SessionState, SystemRng, TenantId, Timestamp, UserId,
+    ConnectSessionId, IdentityId, ManagedAccountId, Secret, SessionKind, SessionState, SystemRng, TenantId,
+    Timestamp, UserId,
 };
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection as _;
 use diesel::{RunQueryDsl as _, sql_query};
 
 use crate::common::{NOW, World, bearer, on_each};
-use crate::exercise::{insert_plain, nothing, object, page_of, tenant_with_everything, user};
+use crate::exercise::{
+    insert_plain, nothing, object, page_of, pending as pending_of, tenant_with_everything, user,
+};
 use crate::plans::{Statements, note, plan};
 
 #[test]
@@ -57,6 +63,48 @@ fn tenants_and_their_clients() {
                 Ok(())
             })
             .await;
+    });
+}
+
+/// A deleted tenant is not revived: what was begun before its deletion comes to nothing.
+#[test]
+fn nothing_is_added_to_a_deleted_tenant() {
+    on_each(|world| async move {
+        let owned = tenant_with_everything(&world, "acme").await;
+        let (ring, store) = (world.ring.clone(), owned.store(&world));
+        let tenant = owned.tenant_id.clone();
+        world.write(move |c| Ok(assert!(tenants::delete_tenant(c, &tenant, NOW)?))).await;
+        let (row, now) = (owned.clone(), NOW.plus(1));
+        let found = store.write(move |scope| {
+            assert!(users::delete_user(scope, &row.user, NOW)?);
+            let (c, token) = (scope.connection(), row.connect.hash());
+            assert_eq!(connect_sessions::find_connect_session(c, &token, now)?, None);
+            assert_eq!(connect_sessions::consume_connect_session(c, &token, now)?, None);
+            pending::consume_pending(c, &ring, &row.state.hash(), &row.pending.browser_id, now)
+        });
+        assert_eq!(found.await.unwrap(), None, "{}", world.kind);
+        let again = PlainToken::<Connect>::issued(&SystemRng, NOW.into()).hash();
+        let session = ConnectSession {
+            token: again,
+            connect_session_id: ConnectSessionId::issued(&SystemRng, NOW.into()),
+            ..owned.connect_session.clone()
+        };
+        let begun = pending_of(&owned.client, "18");
+        let (head, slot) = owned.another(SessionKind::Device, SessionState::Active, "another");
+        let slot = causeway_domain::connection::Slot { user: user(&owned.client, "18"), ..slot };
+        let (ring, rung) = (world.ring.clone(), world.ring.clone());
+        let added = [
+            store
+                .write(move |scope| connect_sessions::insert_connect_session(scope.connection(), &session))
+                .await,
+            store.write(move |scope| pending::insert_pending(scope.connection(), &ring, &begun)).await,
+            store.write(move |scope| insert_plain(scope, &rung, &head, &slot)).await,
+        ];
+        for added in added {
+            assert!(matches!(added, Err(StoreError::Constraint(_))), "{}: {added:?}", world.kind);
+        }
+        let back = store.read(move |scope| users::find_user(scope, &owned.user));
+        assert_eq!(back.await.unwrap(), None, "{}", world.kind);
     });
 }
 
@@ -300,7 +348,7 @@ fn connections_are_listed_by_client_user_provider_and_state() {
             let all = ConnectionFilter::default();
             assert_eq!(ids(all.clone())?, of(&[&owned.head, &second]), "unconfirmed ones are not seen");
             let state = Some(SessionState::Pending);
-            assert_eq!(ids(ConnectionFilter { state, ..all.clone() })?, of(&[&pending]));
+            assert_eq!(ids(ConnectionFilter { state, ..all.clone() })?, of(&[]), "whatever is asked for");
             let user = Some(slot.user.clone());
             assert_eq!(ids(ConnectionFilter { user, ..all.clone() })?, of(&[&second]));
             let provider = Some("other".to_owned());

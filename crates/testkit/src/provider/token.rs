@@ -90,6 +90,7 @@ pub(super) async fn revoke(req: HttpRequest, state: Shared, body: Bytes) -> Http
     let parameters = parameters(&req, &body);
     let token =
         parameters.get("token").or_else(|| parameters.get("access_token")).cloned().unwrap_or_default();
+    state.revoked.push(token.clone());
     if let Some(grant) = state.tokens.get(&token).map(|token| token.grant) {
         if state.script.revokes_grant {
             let user = state.grants[grant].as_ref().map(|grant| grant.user.clone());

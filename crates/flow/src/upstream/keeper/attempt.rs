@@ -9,11 +9,11 @@ use causeway_domain::session::{
     ATPROTO, Cooldown, Credentials, Policy, REFUSED_SECONDS, Renewable, Renewal, SessionHead,
 };
 use causeway_store::connections::{heads, reconnect};
-use causeway_store::{AnyConnection, TenantScope};
 use causeway_store::events::{self, EventKind};
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::sessions;
 use causeway_store::sessions::upkeep::{self, FailedRefresh};
+use causeway_store::{AnyConnection, TenantScope};
 use causeway_types::{SessionState, Timestamp, UpstreamSessionId};
 use futures_util::future::{Either, select};
 use tokio::time::{sleep, timeout};

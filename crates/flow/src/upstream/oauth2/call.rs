@@ -6,16 +6,16 @@ use async_trait::async_trait;
 use causeway_domain::connection::Registration;
 use causeway_domain::session::{OtherKind, SessionHead};
 use causeway_outbound::header::{
-    ACCEPT_ENCODING, CONTENT_LOCATION, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, IF_RANGE, LINK,
-    LOCATION, RANGE,
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LOCATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    IF_NONE_MATCH, IF_RANGE, LINK, LOCATION, RANGE,
 };
 use causeway_outbound::retry_after;
 use causeway_providers::oauth::{ApiError, endpoints};
 use causeway_providers::relay::{
-    AnswerMeaning, CallAnswer, CallCredential, NotStripped, RelayPath, RelayTargets, examine, inject,
-    needs_body, strip, strip_header,
+    self, AnswerMeaning, CallAnswer, CallCredential, NotStripped, RelayPath, RelayTargets, TargetError,
+    examine, inject, needs_body, strip, strip_header,
 };
-use causeway_providers::{CredentialKind, FillError, OauthClient, Relay, RequestError, WaitScope};
+use causeway_providers::{CredentialKind, FillError, Identity, OauthClient, Relay, RequestError, WaitScope};
 use causeway_types::Secret;
 use url::{Position, Url};
 
@@ -24,7 +24,7 @@ use super::binding::OauthBinding;
 use crate::error::Internal;
 use crate::upstream::relay::connection::CalledConnection;
 use crate::upstream::relay::error::{CallError, RelayError};
-use crate::upstream::relay::request::{CheckedTarget, RelayRequest, RelayTarget};
+use crate::upstream::relay::request::{CheckedTarget, RelayBody, RelayRequest, RelayTarget};
 use crate::upstream::traits::{
     Answer, Called, Injected, PassingHeaders, Permit, PermitRequest, RefusedAgain, Strip, Verdict, Verified,
 };
@@ -63,12 +63,11 @@ impl Called for OauthProvider {
             query => format!("{path}?{query}"),
         };
         let origin = origin.clone();
+        check_body(relay, request)?;
         let target = self.unchecked(client, &call.live.head, connection).await?;
         let path = RelayPath { path_and_query: &path_and_query, origin: origin.as_deref() };
         let url = target.targets(relay).check(path).map_err(|error| match error {
-            causeway_providers::relay::TargetError::Value(FillError::Missing(name))
-                if name.as_str() == "account" =>
-            {
+            TargetError::Value(FillError::Missing(name)) if name.as_str() == "account" => {
                 RelayError::NoAccount
             }
             error => error.into(),
@@ -79,6 +78,10 @@ impl Called for OauthProvider {
             request.headers.retain(|(name, _)| !MAKE_UNREADABLE.contains(name));
         }
         Ok(Permit { strip, may_be_page: true, refused_again: RefusedAgain::RequireReauth })
+    }
+
+    fn reads_body(&self, content_type: Option<&str>) -> bool {
+        self.relay().is_some_and(|relay| relay::reads_body(relay, content_type))
     }
 
     fn inject(
@@ -118,7 +121,8 @@ impl Called for OauthProvider {
         let answer = CallAnswer { status, retry_after, body, credential: target.credential };
         match examine(relay, &answer) {
             AnswerMeaning::Pass => Verdict::Pass,
-            AnswerMeaning::Refused => Verdict::CredentialsRefused,
+            AnswerMeaning::Unauthorized if self.can_verify() => Verdict::MaybeRefused,
+            AnswerMeaning::Unauthorized | AnswerMeaning::Refused => Verdict::CredentialsRefused,
             AnswerMeaning::ActionRequired => Verdict::ActionRequired,
             AnswerMeaning::Wait { scope, retry_after } => {
                 Verdict::Wait { whole_app: scope == WaitScope::App, retry_after }
@@ -138,6 +142,10 @@ impl Called for OauthProvider {
         Some(RelayTarget::Checked(Arc::new(CheckedTarget { url, ..CheckedTarget::clone(target) })))
     }
 
+    fn accounts_have_credentials(&self) -> bool {
+        self.oauth().is_some_and(OauthClient::accounts_have_tokens)
+    }
+
     /// By the identity endpoint of the definition. Where it has none, nothing tells.
     async fn verify(
         &self,
@@ -146,6 +154,7 @@ impl Called for OauthProvider {
     ) -> Result<Verified, Internal> {
         let client = self.client_definition()?;
         let target = self.unchecked(client, &live.head, connection).await?;
+        let has_own = target.credential == CredentialKind::Page;
         let credential = CallCredential {
             secrets: &[("token", live.credentials.access.secret())],
             account: None,
@@ -154,7 +163,8 @@ impl Called for OauthProvider {
             fields: &target.fields,
         };
         Ok(match self.client.identity(client, &credential).await {
-            Ok(Some(account)) if account.subject == live.head.subject() => Verified::Live,
+            // The provider may name a managed account or its user for a credential of its own.
+            Ok(Some(account)) if has_own || account.subject == live.head.subject() => Verified::Live,
             Ok(Some(_)) => {
                 tracing::warn!(connection = %live.head.session_id, "the provider names another account");
                 Verified::Unknown
@@ -192,6 +202,11 @@ impl Called for OauthProvider {
 impl OauthProvider {
     fn relay(&self) -> Option<&Relay> {
         self.oauth()?.relay.as_ref()
+    }
+
+    /// Whether there is an endpoint that tells whether a credential is taken.
+    fn can_verify(&self) -> bool {
+        self.oauth().is_some_and(|client| matches!(client.identity, Identity::Url { .. }))
     }
 
     fn client_and_relay(&self) -> Result<(&OauthClient, &Relay), Internal> {
@@ -255,6 +270,22 @@ impl CheckedTarget {
             client_id: Some(&self.client_id),
         }
     }
+}
+
+/// Checks the parameters of a body, where the definition has some that callers may not send.
+fn check_body(relay: &Relay, request: &RelayRequest) -> Result<(), RelayError> {
+    let content_type = match request.header(CONTENT_TYPE.as_str()) {
+        Some(text) => Some(text.ok_or(TargetError::Body("has a Content-Type that is no text"))?),
+        None => None,
+    };
+    if matches!(request.body, RelayBody::Empty) || !relay::reads_body(relay, content_type) {
+        return Ok(());
+    }
+    let RelayBody::Whole(body) = &request.body else { return Err(RelayError::BodyTooLong) };
+    if !body.is_empty() && request.header(CONTENT_ENCODING.as_str()).is_some() {
+        return Err(TargetError::Body("has a Content-Encoding, with which it cannot be checked").into());
+    }
+    Ok(relay::check_body(relay, content_type, body)?)
 }
 
 /// Whether answers may have credentials in them.

@@ -7,12 +7,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use causeway_domain::Clock;
 use causeway_domain::connection::{LastError, Registration, RegistrationOrigin, RegistrationState};
-use causeway_domain::session::SessionHead;
+use causeway_domain::session::{Credentials, SessionHead};
 use causeway_providers::oauth::{ClientCredential, RegisteredClient, RegistrationIssuer, SecretInUse};
 use causeway_providers::{Catalog, ClientAuthentication, Definition};
-use causeway_store::Store;
-use causeway_store::connections::{heads, reconnect, registrations};
-use causeway_types::{RegistrationId, Rng, TenantId, TokenEndpointAuthMethod};
+use causeway_store::connections::{credentials, heads, reconnect, registrations};
+use causeway_store::{Store, TenantScope};
+use causeway_types::{CredentialId, RegistrationId, Rng, TenantId, TokenEndpointAuthMethod};
 
 use crate::error::Internal;
 use crate::parts::{ConfiguredRegistration, ConfiguredRegistrations, CtxParts};
@@ -81,6 +81,29 @@ impl Registrations {
             .find(move |scope| registrations::find_registration(scope, &ring, &id).map_err(Internal::from))
             .await?;
         Ok(found.map(|found| self.with_configured_secret(found)))
+    }
+
+    /// Lists credentials of managed accounts that are to be given back with those of their connection, at most `limit`.
+    pub(crate) async fn list_deleted_pages(
+        &self,
+        head: &SessionHead,
+        limit: i64,
+    ) -> Result<Vec<(CredentialId, Credentials)>, Internal> {
+        let (ring, id) = (self.ring.ring(), head.session_id.clone());
+        let store = self.store.in_tenant(&head.tenant_id);
+        let list = move |scope: &mut TenantScope<'_>| {
+            credentials::list_deleted_pages(scope, &ring, &id, limit).map_err(Internal::from)
+        };
+        store.read(list).await
+    }
+
+    /// Erases the secrets of one of them once it is given back.
+    pub(crate) async fn erase_page(&self, head: &SessionHead, id: CredentialId) -> Result<(), Internal> {
+        let store = self.store.in_tenant(&head.tenant_id);
+        let erase = move |scope: &mut TenantScope<'_>| {
+            credentials::erase_payload(scope, &id).map(drop).map_err(Internal::from)
+        };
+        store.write(erase).await
     }
 
     /// Adds the secret to a registration that was made from a setting.

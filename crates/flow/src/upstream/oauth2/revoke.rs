@@ -2,8 +2,8 @@
 //! connection lives of the same grant, whoever's it is.
 
 use causeway_domain::session::{Credentials, SessionHead};
-use causeway_providers::{Identity, Reach};
 use causeway_providers::oauth::{Revoked, RevokedTokens};
+use causeway_providers::{Identity, Reach};
 use causeway_types::{TenantId, UpstreamSessionId};
 
 use super::OauthProvider;
@@ -14,24 +14,52 @@ use super::stored::Kept;
 use crate::error::Internal;
 use crate::upstream::traits::{NoAnswer, Redeemed};
 
+/// Credentials of managed accounts that are read at once.
+const PAGES: i64 = 50;
+
 impl OauthProvider {
-    /// Gives back the credentials of a session that has ended, or that were replaced.
+    /// Gives back the credentials of a session that has ended, or that were replaced, with those of managed accounts that
+    /// went with them.
     pub(super) async fn revoke_session(
         &self,
         head: &SessionHead,
         credentials: &Credentials,
     ) -> Result<(), NoAnswer> {
         let bound = self.bound(head).await.map_err(NoAnswer::because)?;
+        let pages = self.revoke_pages(head, &bound).await;
+        self.revoke_user(head, &bound, credentials).await?;
+        pages
+    }
+
+    async fn revoke_user(
+        &self,
+        head: &SessionHead,
+        bound: &Bound,
+        credentials: &Credentials,
+    ) -> Result<(), NoAnswer> {
         let others = self.is_granted_to_others(&bound.binding, head.subject(), Some(head));
         if others.await.map_err(NoAnswer::because)? {
             tracing::info!("the grant at the provider stays: another connection lives of it");
             return Ok(());
         }
-        let tokens = RevokedTokens {
-            access_token: credentials.access.secret(),
-            refresh_token: credentials.refresh_token.as_ref(),
-        };
-        self.send_revocation(&head.tenant_id, &bound, &tokens).await
+        self.send_revocation(&head.tenant_id, bound, &revoked(credentials)).await
+    }
+
+    /// Gives back the credentials of managed accounts, each once. Where a revocation ends the whole grant, they end with it.
+    async fn revoke_pages(&self, head: &SessionHead, bound: &Bound) -> Result<(), NoAnswer> {
+        loop {
+            let pages =
+                self.registrations.list_deleted_pages(head, PAGES).await.map_err(NoAnswer::because)?;
+            if pages.is_empty() {
+                return Ok(());
+            }
+            for (id, credentials) in pages {
+                if self.reach() == Reach::Token {
+                    self.send_revocation(&head.tenant_id, bound, &revoked(&credentials)).await?;
+                }
+                self.registrations.erase_page(head, id).await.map_err(NoAnswer::because)?;
+            }
+        }
     }
 
     /// Gives back what a provider issued for an authorization that was not completed. Without an account nobody knows
@@ -42,7 +70,12 @@ impl OauthProvider {
         redeemed: &Redeemed,
     ) -> Result<(), NoAnswer> {
         let kept = Kept::read(redeemed).map_err(NoAnswer::because)?;
-        let Some(tokens) = kept.answer.tokens() else { return Ok(()) };
+        let pages = kept.answer.pages.iter().filter(|_| self.reach() == Reach::Token);
+        let issued: Vec<_> =
+            kept.answer.tokens().into_iter().chain(pages.map(|page| page.tokens.tokens())).collect();
+        if issued.is_empty() {
+            return Ok(());
+        }
         let (bound, kept) = self.bound_of(tenant_id, kept).await.map_err(NoAnswer::because)?;
         if self.reach() == Reach::Grant {
             let Some(subject) = self.subject(&bound, &kept).await? else {
@@ -57,11 +90,14 @@ impl OauthProvider {
                 return Ok(());
             }
         }
-        let tokens = RevokedTokens {
-            access_token: &tokens.access_token,
-            refresh_token: tokens.refresh_token.as_ref(),
-        };
-        self.send_revocation(tenant_id, &bound, &tokens).await
+        for tokens in &issued {
+            let tokens = RevokedTokens {
+                access_token: &tokens.access_token,
+                refresh_token: tokens.refresh_token.as_ref(),
+            };
+            self.send_revocation(tenant_id, &bound, &tokens).await?;
+        }
+        Ok(())
     }
 
     fn reach(&self) -> Reach {
@@ -113,6 +149,13 @@ impl OauthProvider {
             }
             Revoked::Passing { .. } => Err(NoAnswer::because("it asked to try later")),
         }
+    }
+}
+
+fn revoked(credentials: &Credentials) -> RevokedTokens<'_> {
+    RevokedTokens {
+        access_token: credentials.access.secret(),
+        refresh_token: credentials.refresh_token.as_ref(),
     }
 }
 

@@ -85,6 +85,11 @@ pub enum RelayError {
     /// The address is not one that may be called.
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// The body is too long to be checked.
+    #[error(
+        "at this provider, bodies with parameters are checked before they are sent: send at most {KEPT_WRITES_BYTES} bytes, or a file as it is"
+    )]
+    BodyTooLong,
     /// Calls need a managed account, and none is named.
     #[error("Causeway-Account is missing: calls of this provider name the account that they are for")]
     NoAccount,
@@ -156,7 +161,7 @@ impl RelayError {
             Self::Invalid(_) => ErrorCode::UpstreamInvalid,
             Self::Refused(_) => ErrorCode::UpstreamRefused,
             Self::Resend(_) => ErrorCode::ResendRequest,
-            Self::Target(_) | Self::NoAccount => ErrorCode::InvalidRequest,
+            Self::Target(_) | Self::BodyTooLong | Self::NoAccount => ErrorCode::InvalidRequest,
             Self::AccountReauth => ErrorCode::ReauthRequired,
             Self::ActionRequired => ErrorCode::ActionRequired,
             Self::Wait { .. } => ErrorCode::UpstreamRateLimited,

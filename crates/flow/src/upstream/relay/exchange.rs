@@ -14,8 +14,10 @@ use futures_util::StreamExt as _;
 use super::answer::{AnswerBody, RelayAnswer, read_if_short};
 use super::error::CallError;
 use super::request::{RelayBody, RelayRequest, RelayTarget};
+use crate::error::Internal;
 use crate::operations::trace;
-use crate::upstream::traits::{Answer, Injected, Upstream, Verdict};
+use crate::upstream::relay::connection::CalledConnection;
+use crate::upstream::traits::{Answer, Injected, Upstream, Verdict, Verified};
 use crate::upstream::usable::UsableSession;
 
 /// Maximum size of a response that is not streamed, in bytes.
@@ -33,6 +35,8 @@ pub(super) struct Exchange<'a> {
     pub(super) http: &'a HttpClient,
     pub(super) upstream: &'a dyn Upstream,
     pub(super) live: &'a UsableSession,
+    /// The connection, if the session is one.
+    pub(super) connection: Option<&'a CalledConnection>,
 }
 
 /// Outcome of one attempt.
@@ -187,6 +191,10 @@ impl Exchange<'_> {
             },
             _ => AnswerBody::Open(response, idle),
         };
+        if verdict == Verdict::MaybeRefused {
+            verdict =
+                if Box::pin(self.is_refused()).await? { Verdict::CredentialsRefused } else { Verdict::Pass };
+        }
         match verdict {
             Verdict::Pass | Verdict::ReadBody | Verdict::ReadShortBody => {
                 Ok(Attempted::Answer(RelayAnswer { status, headers, body }))
@@ -196,11 +204,19 @@ impl Exchange<'_> {
                 let value = value.filter(|value| challenge.as_ref() != Some(value));
                 Ok(Attempted::Challenged { error, value })
             }
-            Verdict::CredentialsRefused => Err(CallError::CredentialsRefused),
+            Verdict::CredentialsRefused | Verdict::MaybeRefused => Err(CallError::CredentialsRefused),
             Verdict::Refused(error) => Err(CallError::Refused(error)),
             Verdict::ActionRequired => Err(CallError::ActionRequired),
             Verdict::Wait { whole_app, retry_after } => Err(CallError::Wait { whole_app, retry_after }),
         }
+    }
+}
+
+impl Exchange<'_> {
+    /// Asks whether the provider refuses the credentials themselves. Without a clear word from it they stay.
+    async fn is_refused(self) -> Result<bool, Internal> {
+        let Some(connection) = self.connection else { return Ok(true) };
+        Ok(self.upstream.verify(self.live, connection).await? == Verified::Refused)
     }
 }
 

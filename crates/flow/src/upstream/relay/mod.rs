@@ -23,7 +23,8 @@ pub use self::answer::RelayAnswer;
 pub use self::connection::{AccountCredential, CalledAccount, CalledConnection};
 pub use self::error::{CallError, RelayError, Resend};
 pub use self::request::{
-    CheckedTarget, KEPT_BYTES, RelayBody, RelayRequest, RelayTarget, Repeats, kept_bytes, may_be_read,
+    CheckedTarget, KEPT_BYTES, KEPT_WRITES_BYTES, RelayBody, RelayRequest, RelayTarget, Repeats, kept_bytes,
+    may_be_read,
 };
 pub use causeway_outbound::header::HeaderName;
 pub use causeway_outbound::{Method, UploadError};
@@ -83,7 +84,7 @@ pub(crate) async fn call_with(
     let permit = upstream.permit(&permitted, &mut request).await?;
     let account = connection.and_then(|connection| connection.account.as_ref()).and_then(OwnCredential::of);
     let live = if account.is_some() { found } else { keeper::freshen(ctx, found).await? };
-    let exchange = Exchange { http: ctx.outbound(), upstream: &*upstream, live: &live };
+    let exchange = Exchange { http: ctx.outbound(), upstream: &*upstream, live: &live, connection };
     let answer = match exchange.send(&mut request).await {
         Ok(answer) => answer,
         Err(error) => match upstream.second_chance(&live, &error).await {
@@ -100,7 +101,11 @@ pub(crate) async fn call_with(
     strip::without(ctx, &upstream, permit.strip, &request.method, answer).await
 }
 
-/// Renews the session, and repeats the call if its body is still available.
+/// Seconds during which credentials count as new: a provider that refuses them then would refuse the next ones, too.
+const NEW_SECONDS: i64 = 60;
+
+/// Renews the session, and repeats the call if its body is still available. Credentials that were renewed just now are not
+/// renewed again.
 async fn again(
     ctx: &Ctx,
     refused: Exchange<'_>,
@@ -108,6 +113,9 @@ async fn again(
     request: &mut RelayRequest,
     reason: Resend,
 ) -> Result<RelayAnswer, RelayError> {
+    if refused_again == RefusedAgain::RequireReauth && is_new(ctx, refused.live) {
+        return Err(keeper::reject_session(ctx, refused.live).await.into());
+    }
     let live = keeper::renew_session(ctx, refused.live).await?;
     if !request.may_be_repeated() {
         return Err(RelayError::Resend(reason));
@@ -119,6 +127,11 @@ async fn again(
         }
         outcome => Ok(outcome?),
     }
+}
+
+/// Whether credentials have just taken the place of others.
+fn is_new(ctx: &Ctx, live: &UsableSession) -> bool {
+    live.head.iteration > 1 && ctx.now().since(live.credentials.created_at) < NEW_SECONDS
 }
 
 /// Whether an answer is a web page, most likely from a proxy in between.

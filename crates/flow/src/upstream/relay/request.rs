@@ -15,8 +15,9 @@ use url::Url;
 
 /// Maximum bytes of a body that are buffered, so that it can be sent again.
 pub const KEPT_BYTES: usize = 64 * 1024;
-/// The same for bodies of methods that write records: they may have to be parsed. PDSes accept far less.
-pub(super) const KEPT_WRITES_BYTES: usize = 2 * 1024 * 1024;
+/// The same for bodies that have to be parsed: of methods that write records, of which PDSes accept far less, and of calls
+/// whose parameters are checked.
+pub const KEPT_WRITES_BYTES: usize = 2 * 1024 * 1024;
 /// The header that names a service behind the PDS.
 pub(crate) const PROXY: &str = "atproto-proxy";
 

@@ -33,6 +33,11 @@ pub trait Called: Debug + Send + Sync {
         request: &mut RelayRequest,
     ) -> Result<Permit, RelayError>;
 
+    /// Whether [`Called::permit`] reads bodies of this `Content-Type`: they are not streamed then.
+    fn reads_body(&self, _content_type: Option<&str>) -> bool {
+        false
+    }
+
     /// A call without effect, to be made before one whose body can be sent only once: so that it is not sent with
     /// credentials that the provider refuses. `None`: not needed now.
     fn probe(&self, _live: &UsableSession) -> Result<Option<RelayRequest>, Internal> {
@@ -68,7 +73,12 @@ pub trait Called: Debug + Send + Sync {
     /// The same for the headers of an answer.
     fn strip_headers(&self, _headers: &mut HeaderMap) {}
 
-    /// Asks in one call whether the provider takes the user's credentials.
+    /// Whether managed accounts have credentials of their own: calls for one that has none are not made with the user's.
+    fn accounts_have_credentials(&self) -> bool {
+        false
+    }
+
+    /// Asks in one call whether the provider takes the credentials of a call.
     async fn verify(
         &self,
         _live: &UsableSession,
@@ -189,6 +199,8 @@ pub enum Verdict {
     },
     /// The provider does not take them any more.
     CredentialsRefused,
+    /// The answer is about the credentials or about the call: [`Called::verify`] tells.
+    MaybeRefused,
     /// The provider does not take them as they were presented, and would not take others: its error code.
     Refused(String),
     /// The user has to do something at the provider. The credentials stay.
