@@ -99,9 +99,9 @@ struct Id {
 /// Finds the client that was deleted first.
 fn find_first(c: &mut AnyConnection, only: &str) -> Result<Option<String>, StoreError> {
     let first = format!(
-        "SELECT client_id AS id FROM oauth_client WHERE deleted_at IS NOT NULL{only} ORDER BY deleted_at LIMIT 1"
+        "SELECT client_id AS id FROM oauth_client WHERE deleted_at IS NOT NULL{only} ORDER BY deleted_at LIMIT $1"
     );
-    Ok(sql_query(first).get_result::<Id>(c).optional()?.map(|found| found.id))
+    Ok(sql_query(first).bind::<BigInt, _>(1_i64).get_result::<Id>(c).optional()?.map(|found| found.id))
 }
 
 fn end_sessions_of(
