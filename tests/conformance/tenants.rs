@@ -22,8 +22,7 @@ async fn own_token(scene: &Scene, client: &OauthClient, more: &[(&str, &str)]) -
 
 /// Lets a client act in another tenant, too.
 async fn admit(scene: &Scene, client: &OauthClient, tenant: &str) -> Result<()> {
-    let (tenant, id, now) =
-        (TenantId::new(tenant), ClientId::new(&*client.client_id), scene.app.ctx.now());
+    let (tenant, id, now) = (TenantId::new(tenant), ClientId::new(&*client.client_id), scene.app.ctx.now());
     let admit = move |c: &mut _| tenants::insert_tenant_client(c, &tenant, &id, now);
     assert!(scene.app.store().write::<_, StoreError, _>(admit).await?);
     Ok(())

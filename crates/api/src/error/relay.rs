@@ -52,7 +52,9 @@ impl ApiError {
                 let this = Self::new(StatusCode::TOO_MANY_REQUESTS, code, &text);
                 Self { retry_after: Some(retry_after), ..this }
             }
-            RelayError::TooLong | RelayError::BodyTooLong => Self::new(StatusCode::PAYLOAD_TOO_LARGE, code, &text),
+            RelayError::TooLong | RelayError::BodyTooLong => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, code, &text)
+            }
             RelayError::Timeout => Self::new(StatusCode::GATEWAY_TIMEOUT, code, &text),
             RelayError::Unreachable { retry_after } | RelayError::Wait { whole_app: true, retry_after } => {
                 Self::unavailable(code, &text, retry_after)

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use causeway_domain::client::Client;
 use causeway_domain::connection::{ConnectOutcome, ConnectSession, PENDING_SECONDS, PendingConnection};
+use causeway_store::StoreError;
 use causeway_store::connections::{connect_sessions, pending};
 use causeway_store::events::{self, Connecting, EventKind};
 use causeway_store::operations::audit::{Actor, insert_audit_event};
-use causeway_store::StoreError;
 use causeway_types::secret::{Connect, PlainToken, ProviderState};
 use causeway_types::{BrowserSessionId, ErrorCode, OauthState, SessionKind, TokenHash};
 use url::Url;

@@ -4,9 +4,9 @@ use causeway_domain::client::Client;
 use causeway_domain::connection::{
     CONNECT_SESSION_SECONDS, ConnectOutcome, ConnectSession, Connection, PENDING_SECONDS,
 };
+use causeway_store::StoreError;
 use causeway_store::connections::{access, connect_sessions, heads};
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
-use causeway_store::StoreError;
 use causeway_types::secret::{Connect, PlainToken};
 use causeway_types::{
     ConnectSessionId, CorrelationId, ErrorCode, SessionKind, SessionState, TenantUser, Timestamp,

@@ -5,8 +5,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
+use super::error::TargetError;
 use super::parameters;
-use super::target::TargetError;
 use crate::definition::relay::Relay;
 
 /// The beginnings of media types of files. Providers take no parameters from such a body.
@@ -173,7 +173,9 @@ mod tests {
         ] {
             assert_eq!(check_body(&facebook, content_type, body.as_bytes()), expected, "{body}");
         }
-        for unread in [None, Some("text/plain"), Some("application/x-www-form-urlencoded2"), Some("image/svg+xml")] {
+        for unread in
+            [None, Some("text/plain"), Some("application/x-www-form-urlencoded2"), Some("image/svg+xml")]
+        {
             let refused = check_body(&facebook, unread, b"fields=access_token");
             assert!(matches!(refused, Err(Body(_))), "{unread:?}: {refused:?}");
         }
@@ -181,7 +183,11 @@ mod tests {
         assert_eq!(check_body(&strips, FORM, b"access_token=own"), own("access_token"));
         assert_eq!(check_body(&strips, None, b"access_token=own"), Ok(()));
         let plain = relay("");
-        assert!(!reads_body(&plain, JSON) && reads_body(&facebook, JSON) && !reads_body(&facebook, Some("video/mp4")));
+        assert!(
+            !reads_body(&plain, JSON)
+                && reads_body(&facebook, JSON)
+                && !reads_body(&facebook, Some("video/mp4"))
+        );
         assert_eq!(check_body(&plain, Some("text/plain"), b"access_token=own"), Ok(()));
     }
 }

@@ -15,14 +15,17 @@ use causeway_store::testing::{count_rows, find_number};
 use causeway_store::{AnyConnection, PageRequest, StoreError, sessions};
 use causeway_types::secret::{Connect, PlainToken};
 use causeway_types::{
-    ConnectSessionId, IdentityId, ManagedAccountId, Secret, SessionKind, SessionState, SystemRng, TenantId, Timestamp, UserId,
+    ConnectSessionId, IdentityId, ManagedAccountId, Secret, SessionKind, SessionState, SystemRng, TenantId,
+    Timestamp, UserId,
 };
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection as _;
 use diesel::{RunQueryDsl as _, sql_query};
 
 use crate::common::{NOW, World, bearer, on_each};
-use crate::exercise::{insert_plain, nothing, object, page_of, pending as pending_of, tenant_with_everything, user};
+use crate::exercise::{
+    insert_plain, nothing, object, page_of, pending as pending_of, tenant_with_everything, user,
+};
 use crate::plans::{Statements, note, plan};
 
 #[test]
@@ -91,7 +94,9 @@ fn nothing_is_added_to_a_deleted_tenant() {
         let slot = causeway_domain::connection::Slot { user: user(&owned.client, "18"), ..slot };
         let (ring, rung) = (world.ring.clone(), world.ring.clone());
         let added = [
-            store.write(move |scope| connect_sessions::insert_connect_session(scope.connection(), &session)).await,
+            store
+                .write(move |scope| connect_sessions::insert_connect_session(scope.connection(), &session))
+                .await,
             store.write(move |scope| pending::insert_pending(scope.connection(), &ring, &begun)).await,
             store.write(move |scope| insert_plain(scope, &rung, &head, &slot)).await,
         ];

@@ -6,14 +6,14 @@ use async_trait::async_trait;
 use causeway_domain::connection::Registration;
 use causeway_domain::session::{OtherKind, SessionHead};
 use causeway_outbound::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LOCATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, IF_RANGE, LINK,
-    LOCATION, RANGE,
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LOCATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    IF_NONE_MATCH, IF_RANGE, LINK, LOCATION, RANGE,
 };
 use causeway_outbound::retry_after;
 use causeway_providers::oauth::{ApiError, endpoints};
 use causeway_providers::relay::{
-    self, AnswerMeaning, CallAnswer, CallCredential, NotStripped, RelayPath, RelayTargets, TargetError, examine,
-    inject, needs_body, strip, strip_header,
+    self, AnswerMeaning, CallAnswer, CallCredential, NotStripped, RelayPath, RelayTargets, TargetError,
+    examine, inject, needs_body, strip, strip_header,
 };
 use causeway_providers::{CredentialKind, FillError, Identity, OauthClient, Relay, RequestError, WaitScope};
 use causeway_types::Secret;
@@ -67,9 +67,7 @@ impl Called for OauthProvider {
         let target = self.unchecked(client, &call.live.head, connection).await?;
         let path = RelayPath { path_and_query: &path_and_query, origin: origin.as_deref() };
         let url = target.targets(relay).check(path).map_err(|error| match error {
-            TargetError::Value(FillError::Missing(name))
-                if name.as_str() == "account" =>
-            {
+            TargetError::Value(FillError::Missing(name)) if name.as_str() == "account" => {
                 RelayError::NoAccount
             }
             error => error.into(),

@@ -47,7 +47,8 @@ impl OauthProvider {
     /// Gives back the credentials of managed accounts, each once. Where a revocation ends the whole grant, they end with it.
     async fn revoke_pages(&self, head: &SessionHead, bound: &Bound) -> Result<(), NoAnswer> {
         loop {
-            let pages = self.registrations.list_deleted_pages(head, PAGES).await.map_err(NoAnswer::because)?;
+            let pages =
+                self.registrations.list_deleted_pages(head, PAGES).await.map_err(NoAnswer::because)?;
             if pages.is_empty() {
                 return Ok(());
             }
@@ -69,7 +70,8 @@ impl OauthProvider {
     ) -> Result<(), NoAnswer> {
         let kept = Kept::read(redeemed).map_err(NoAnswer::because)?;
         let pages = kept.answer.pages.iter().filter(|_| self.reach() == Reach::Token);
-        let issued: Vec<_> = kept.answer.tokens().into_iter().chain(pages.map(|page| page.tokens.tokens())).collect();
+        let issued: Vec<_> =
+            kept.answer.tokens().into_iter().chain(pages.map(|page| page.tokens.tokens())).collect();
         if issued.is_empty() {
             return Ok(());
         }

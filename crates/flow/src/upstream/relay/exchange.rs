@@ -192,7 +192,8 @@ impl Exchange<'_> {
             _ => AnswerBody::Open(response, idle),
         };
         if verdict == Verdict::MaybeRefused {
-            verdict = if Box::pin(self.is_refused()).await? { Verdict::CredentialsRefused } else { Verdict::Pass };
+            verdict =
+                if Box::pin(self.is_refused()).await? { Verdict::CredentialsRefused } else { Verdict::Pass };
         }
         match verdict {
             Verdict::Pass | Verdict::ReadBody | Verdict::ReadShortBody => {

@@ -23,7 +23,8 @@ pub use self::answer::RelayAnswer;
 pub use self::connection::{AccountCredential, CalledAccount, CalledConnection};
 pub use self::error::{CallError, RelayError, Resend};
 pub use self::request::{
-    CheckedTarget, KEPT_BYTES, KEPT_WRITES_BYTES, RelayBody, RelayRequest, RelayTarget, Repeats, kept_bytes, may_be_read,
+    CheckedTarget, KEPT_BYTES, KEPT_WRITES_BYTES, RelayBody, RelayRequest, RelayTarget, Repeats, kept_bytes,
+    may_be_read,
 };
 pub use causeway_outbound::header::HeaderName;
 pub use causeway_outbound::{Method, UploadError};

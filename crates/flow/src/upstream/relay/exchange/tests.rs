@@ -123,7 +123,9 @@ impl Us {
     }
 
     async fn send(&self, request: &mut RelayRequest) -> Result<RelayAnswer, CallError> {
-        Exchange { http: &self.http, upstream: &self.atproto, live: &self.live, connection: None }.send(request).await
+        Exchange { http: &self.http, upstream: &self.atproto, live: &self.live, connection: None }
+            .send(request)
+            .await
     }
 
     async fn get(&self) -> Result<RelayAnswer, CallError> {
