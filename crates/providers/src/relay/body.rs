@@ -5,8 +5,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
+use super::error::TargetError;
 use super::parameters;
-use super::target::TargetError;
 use crate::definition::relay::Relay;
 
 /// The beginnings of media types of files. Providers take no parameters from such a body.

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use url::form_urlencoded;
 
+use super::error::TargetError;
 use super::inject::APPSECRET_PROOF;
-use super::target::TargetError;
 use crate::definition::relay::{DenyParameter, Relay};
 
 /// A part of a query, and what separates it from the one before.

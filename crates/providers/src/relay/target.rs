@@ -1,11 +1,11 @@
 //! Where relayed calls go: the address is checked once, and what was checked is what is sent.
 
 use percent_encoding::percent_decode_str;
-use thiserror::Error;
 use url::{Position, Url};
 
 use crate::definition::relay::Relay;
 use crate::fields::FieldValues;
+use crate::relay::error::TargetError;
 use crate::relay::parameters;
 use crate::values::fill::FillError;
 use crate::values::name::FieldName;
@@ -34,32 +34,6 @@ pub struct RelayPath<'a> {
     pub path_and_query: &'a str,
     /// The origin that the caller named; `None`: the first one of the definition.
     pub origin: Option<&'a str>,
-}
-
-/// Why a call is not relayed.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum TargetError {
-    /// The path can be read in more than one way.
-    #[error("the path {0}")]
-    Path(&'static str),
-    /// The caller sent a credential of its own.
-    #[error("the parameter {0} is a credential, which Causeway adds itself")]
-    Credential(String),
-    /// The definition denies a parameter with this value.
-    #[error("the parameter {0} may not have this value")]
-    Parameter(String),
-    /// The body cannot be read, and may have parameters that are denied.
-    #[error("the body {0}")]
-    Body(&'static str),
-    /// The origin is not one of the definition's.
-    #[error("the origin is not one that may be called")]
-    Origin,
-    /// The path is not one that may be called.
-    #[error("the path is not one that may be called")]
-    NotAllowed,
-    /// An address of the definition lacks a value. It may be that of the managed account.
-    #[error(transparent)]
-    Value(#[from] FillError),
 }
 
 /// How often a server may decode a path.
