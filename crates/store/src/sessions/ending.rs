@@ -18,6 +18,9 @@ use crate::events::{self, EventKind, logouts};
 use crate::schema::upstream_session::dsl;
 use crate::tokens;
 
+/// State, provider, tenant and user of a session that is to end.
+type Before = (String, String, String, Option<String>, Option<String>);
+
 /// The sessions among which one is looked for by its identifier.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reach<'a> {
@@ -87,8 +90,7 @@ pub(crate) fn end_quietly(
             .filter(dsl::namespace.is_not_null())
             .filter(dsl::deleted_at.is_null()),
     };
-    let before: Option<(String, String, String, Option<String>, Option<String>)> =
-        wanted.first(c).optional()?;
+    let before: Option<Before> = wanted.first(c).optional()?;
     let Some((state, provider, tenant_id, namespace, user_id)) = before else { return Ok(false) };
     if state == PENDING
         && let (Some(namespace), Some(user_id)) = (namespace, user_id)
