@@ -88,7 +88,7 @@ pub fn reconnect(
     credentials::take_pages(scope, unconfirmed_id, connection_id, iteration, now)?;
     discard(scope, unconfirmed_id, now)?;
     if let Some(replaced) = replaced.filter(|replaced| !shares_token(replaced, &new_credentials)) {
-        owe_revocation(scope, ring, &old, replaced_id, &replaced, now)?;
+        enqueue_displaced(scope, ring, &old, replaced_id, &replaced, now)?;
     }
     events::note_session(scope.connection(), connection_id, EventKind::Completed, now)?;
     Ok(true)
@@ -105,7 +105,7 @@ fn shares_token(one: &Credentials, other: &Credentials) -> bool {
 ///
 /// # Errors
 /// [`StoreError::Constraint`] when the user is deleted; [`StoreError`] when encryption or a query fails.
-pub fn owe_revocation(
+pub fn enqueue_displaced(
     scope: &mut TenantScope<'_>,
     ring: &EncryptionKeyRing,
     connection: &Connection,

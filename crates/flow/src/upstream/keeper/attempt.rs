@@ -267,7 +267,7 @@ impl RefreshAttempt<'_> {
     /// connection does not use any more.
     async fn give_back_displaced(&self, answer: &Credentials) -> Result<(), Internal> {
         let Self { ctx, head, .. } = self;
-        let is_owed = write_tenant_answer(ctx, &head.tenant_id, || {
+        let is_due = write_tenant_answer(ctx, &head.tenant_id, || {
             let (ring, head, answer, now) = (ctx.ring(), head.clone(), answer.clone(), ctx.now());
             let revoked_id = UpstreamSessionId::issued(ctx.rng(), ctx.unix_millis());
             move |scope: &mut TenantScope<'_>| {
@@ -278,11 +278,11 @@ impl RefreshAttempt<'_> {
                     return Ok(false);
                 }
                 let displaced = Connection { head: head.clone(), ..found };
-                reconnect::owe_revocation(scope, &ring, &displaced, &revoked_id, &answer, now)?;
+                reconnect::enqueue_displaced(scope, &ring, &displaced, &revoked_id, &answer, now)?;
                 Ok(true)
             }
         });
-        if is_owed.await? {
+        if is_due.await? {
             revocation::revoke_due_soon(ctx);
         }
         Ok(())
