@@ -217,7 +217,7 @@ async fn refusals_of_dead_refresh_tokens() {
     let description = "Old refresh token used.";
     for (name, status, body, meaning) in [
         ("shopify", 401, json!({"error": "invalid_request"}), RefusalMeaning::Over),
-        ("shopify", 400, json!({"error": "invalid_request"}), RefusalMeaning::Misconfigured),
+        ("shopify", 400, json!({"error": "invalid_request"}), RefusalMeaning::Request),
         (
             "hubspot",
             400,

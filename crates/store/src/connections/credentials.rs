@@ -447,6 +447,22 @@ pub(crate) fn take_pages(
     Ok(())
 }
 
+/// Hands the deleted credentials of pages that are due for revocation from a connection that goes on to a session that has
+/// ended, whose revocation includes them.
+pub(crate) fn hand_over_deleted_pages(
+    scope: &mut TenantScope<'_>,
+    from: &UpstreamSessionId,
+    to: &UpstreamSessionId,
+) -> Result<(), StoreError> {
+    let due = rows!(scope)
+        .filter(dsl::session_id.eq(from.as_str()))
+        .filter(dsl::credential_kind.ne(USER))
+        .filter(dsl::deleted_at.is_not_null())
+        .filter(dsl::payload.ne(""));
+    fixed!(diesel::update(due).set(dsl::session_id.eq(to.as_str()))).execute(scope.connection())?;
+    Ok(())
+}
+
 /// Sets the account that the user's credential of a connection is for.
 pub(crate) fn set_account(
     scope: &mut TenantScope<'_>,

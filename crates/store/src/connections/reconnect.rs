@@ -89,6 +89,7 @@ pub fn reconnect(
     discard(scope, unconfirmed_id, now)?;
     if let Some(replaced) = replaced.filter(|replaced| !shares_token(replaced, &new_credentials)) {
         enqueue_displaced(scope, ring, &old, replaced_id, &replaced, now)?;
+        credentials::hand_over_deleted_pages(scope, connection_id, replaced_id)?;
     }
     events::note_session(scope.connection(), connection_id, EventKind::Completed, now)?;
     Ok(true)
