@@ -335,7 +335,8 @@ pub(crate) enum KeysCommand {
     },
     /// Stop publishing a signing key that was rotated out: its signatures no longer verify
     Retire {
-        /// Its kid
+        /// Its kid, which may begin with a hyphen
+        #[arg(allow_hyphen_values = true)]
         kid: String,
     },
     /// Re-encrypt the secrets in the database with the first key of the key ring
