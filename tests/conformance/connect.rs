@@ -400,7 +400,7 @@ on_each_database! {
     async fn a_wrong_secret_ends_nothing(database) {
         let scene = Connecting::set(database).await?;
         let id = scene.connect().await?;
-        // Whoever brings a code that the provider cannot read says nothing about the registration.
+        // A user who brings a code that the provider cannot read says nothing about the registration.
         let refusal = (400, json!({"error": "invalid_request"}));
         scene.provider.script(|script| script.refuses = Some(refusal));
         let (_, url) = scene.open(json!({"user_id": "18"})).await?;
@@ -505,7 +505,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// What is confirmed at once takes one place, one after the other; nothing fails.
+    /// Confirmations at once take one place, one after the other; none fails.
     async fn confirmations_at_once_take_one_place(database) {
         let scene = Connecting::set(database).await?;
         for _ in 0..4 {
@@ -522,7 +522,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// What the operator withdraws from a client counts from then on, wherever its user is.
+    /// An entitlement that the operator withdraws is withdrawn from then on, wherever the client's user is.
     async fn a_withdrawn_entitlement_counts_at_each_step(database) {
         let scene = Connecting::set(database).await?;
         let links = [scene.open(json!({})).await?.1, scene.open(json!({})).await?.1];
@@ -542,7 +542,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// What a client may ask for, and what not.
+    /// Requests that a client may make, and those that it may not.
     async fn connect_sessions_are_checked(database) {
         let scene = Connecting::set(database).await?;
         for (more, refusal) in [

@@ -68,7 +68,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// What a client may not use looks like what there is not.
+    /// A connection that a client may not use looks like one that does not exist.
     async fn whose_connections(database) {
         let relay = Relay::with(database, GRAPH).await?;
         let connection = relay.connect("user-17").await?;
@@ -405,7 +405,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// What the provider says in ordinary answers, 200 included.
+    /// Errors of the provider in ordinary answers, 200 included.
     async fn answers_that_are_about_the_credential(database) {
         let relay = Relay::with(database, GRAPH).await?;
         let connection = relay.connect("user-17").await?;

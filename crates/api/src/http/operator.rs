@@ -44,7 +44,7 @@ pub(crate) fn require_operator(req: &HttpRequest, state: &AppState) -> Result<()
     Err(ApiError::no_operator())
 }
 
-/// What the path names does not exist.
+/// The thing that the path names does not exist.
 pub(crate) fn gone(what: &str) -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, &format!("there is no such {what}"))
 }

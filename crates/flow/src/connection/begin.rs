@@ -83,7 +83,7 @@ pub async fn view(ctx: &Ctx, token: &PlainToken<Connect>) -> Result<ConnectView,
     let session = found.await?.ok_or(BeginError::Gone)?;
     trace::correlate(session.correlation_id.as_ref());
     let client = lookup::find(ctx, &session.client_id).await?.ok_or(BeginError::Gone)?;
-    // What the operator has withdrawn since is not offered any more.
+    // A provider that the operator has withdrawn since is not offered any more.
     let offered = session.providers.iter().filter(|name| is_entitled(&client, name, kind_of(&session)));
     let offers: Vec<_> =
         offered.filter_map(|name| Some((name.clone(), offer(ctx, &session, name)?))).collect();

@@ -113,12 +113,12 @@ pub async fn confirm(
     Ok(connection)
 }
 
-/// What is left to do once a confirmation is committed.
+/// The work that is left once a confirmation is committed.
 #[derive(Debug)]
 pub(super) struct Followed {
     /// The connection that the client sees.
     pub(super) connection_id: UpstreamSessionId,
-    /// What has ended for it: the connection that it takes the place of, or the access that was replaced.
+    /// The session that ended for it: the connection that it takes the place of, or the access that was replaced.
     ended: Option<UpstreamSessionId>,
 }
 

@@ -43,7 +43,7 @@ pub fn erase(
     limit: i64,
 ) -> Result<Erased, StoreError> {
     let user = whose.user();
-    // What a user who is there again has connected since is not erased.
+    // Connections that a user who is there again has made since are not erased.
     let back = user.map(|user| users::find_user(scope, user)).transpose()?.flatten();
     let step = Step { user, before: back.unwrap_or(Timestamp(i64::MAX)), now, limit };
     let connections = delete_connections(scope, &step)?;
@@ -60,7 +60,7 @@ pub fn erase(
     Ok(Erased { connections: 0, rows, waits })
 }
 
-/// What a step reaches.
+/// The reach of a step.
 struct Step<'a> {
     user: Option<&'a TenantUser>,
     /// Rows from before this time.

@@ -15,7 +15,7 @@ use super::context::Operator;
 use crate::error::Internal;
 use crate::upstream::oauth2::registrations::{method, redirect_uri, registration_redirect_uri};
 
-/// What a provider gave when the operator registered us there.
+/// The registration that a provider gave the operator for us.
 #[derive(Clone, Debug)]
 pub struct NewRegistration {
     /// The name of the provider.

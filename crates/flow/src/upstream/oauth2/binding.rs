@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::error::Internal;
 
-/// What a connection remembers of its authorization. No secret.
+/// Facts that a connection remembers of its authorization. No secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct OauthBinding {
     /// Our registration, whose current secret authenticates us.

@@ -296,7 +296,7 @@ impl OauthProvider {
         }
     }
 
-    /// What a token endpoint issued; a refusal is noted where it is about our registration.
+    /// The answer of a token endpoint; a refusal is noted where it is about our registration.
     async fn issued(
         &self,
         tenant_id: &TenantId,
@@ -319,7 +319,7 @@ impl OauthProvider {
                         self.note_misconfigured(tenant_id, registration).await;
                         ConnectFailure::Misconfigured
                     }
-                    // Whoever brings a code that is none causes that, too: it says nothing about the registration.
+                    // A user who brings a code that is none causes that, too: it says nothing about the registration.
                     RefusalMeaning::Request => ConnectFailure::Misconfigured,
                     RefusalMeaning::Over | RefusalMeaning::ActionRequired | RefusalMeaning::NotRenewable => {
                         ConnectFailure::Refused

@@ -46,7 +46,7 @@ pub(super) struct Authorizing {
     pub(super) is_second: bool,
 }
 
-/// What a provider issued, until it is judged.
+/// Tokens that a provider issued, until they are judged.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Kept {
     /// Where it came from.

@@ -131,7 +131,7 @@ pub enum Strip {
     Nothing,
     /// These members of a result.
     Members(&'static [&'static str]),
-    /// What the definition names as credentials, in whatever answer ([`Called::strip`]).
+    /// Members that the definition names as credentials, in whatever answer ([`Called::strip`]).
     ByDefinition,
 }
 

@@ -183,7 +183,7 @@ pub struct Completion<'a> {
     pub begun_at: Timestamp,
 }
 
-/// What a provider issued for a code.
+/// Tokens that a provider issued for a code.
 #[derive(Debug)]
 pub enum Redeemed {
     /// At an AT Protocol server.
