@@ -119,6 +119,42 @@ on_each_database! {
         Ok(())
     }
 
+    /// Where the provider wants it, each call proves that it comes from somebody who has the registration's secret.
+    async fn calls_carry_a_proof_of_the_secret(database) {
+        let relay = Relay::with(database, &format!("extras = \"facebook\"\n{GRAPH}")).await?;
+        let connection = relay.connect("user-17").await?;
+        relay.app.add_page(&relay.provider, &connection, "page-1").await?;
+        relay.provider.script(|script| script.wants_proof = true);
+        for (account, by) in [(None, "user-17"), (Some("page-1"), "page-1")] {
+            let request = relay.request("GET", &format!("/relay/{}/api/x?fields=id", connection.id()));
+            let request = account.iter().fold(request, |request, account| request.header("causeway-account", *account));
+            let answer = relay.agent.send(request).await?;
+            assert_eq!((answer.status, &answer.json()["by"]), (200, &json!(by)), "{answer:?}");
+        }
+        let own = relay.call("GET", &connection, "/api/x?appsecret_proof=own").await?;
+        assert_eq!(own.refusal(), "400 invalid_request", "the caller has none of its own");
+        Ok(())
+    }
+
+    /// A connection that nobody has confirmed yet looks like one that does not exist.
+    async fn an_unconfirmed_connection_is_not_called(database) {
+        let relay = Relay::with(database, GRAPH).await?;
+        let connection = relay.connect("user-17").await?;
+        let pending = format!("UPDATE upstream_session SET state = 'pending' WHERE session_id = '{}'", connection.id());
+        let store = relay.app.store().in_tenant(&connection.head.tenant_id);
+        store.write::<_, StoreError, _>(move |scope| causeway_store::testing::defer(scope.connection(), &pending)).await?;
+        let called = relay.call("GET", &connection, "/api/x").await?;
+        let nothing = relay.agent.send(relay.request("GET", "/relay/us_none/api/x")).await?;
+        assert_eq!(called.refusal(), "404 not_found");
+        assert_eq!(called.json()["error_description"], nothing.json()["error_description"]);
+        for verb in ["refresh", "verify", "credential"] {
+            let request = relay.request("POST", &format!("/api/connections/{}/{verb}", connection.id()));
+            assert_eq!(relay.agent.send(request).await?.refusal(), "404 not_found", "{verb}");
+        }
+        assert!(relay.provider.calls().is_empty() && relay.provider.requests().is_empty());
+        Ok(())
+    }
+
     /// The path is sent as it was checked, or not at all.
     async fn paths_are_read_in_one_way(database) {
         let relay = Relay::with(database, GRAPH).await?;

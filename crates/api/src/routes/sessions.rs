@@ -8,11 +8,10 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_flow::client::authenticated::AuthenticatedClient;
-use causeway_flow::upstream::atproto::handles;
-use causeway_flow::upstream::export::{self, ProofParams, Question};
+use causeway_flow::upstream::export::{self, ExportedTokens, FoundSession, ProofParams, Question};
 use causeway_types::{Timestamp, UpstreamSessionId};
 
-use crate::bodies::session::{ExportedSession, FoundSession, SessionProof};
+use crate::bodies::session::{self as bodies, ExportedSession, SessionProof};
 use crate::error::ApiError;
 use crate::http::answer::with_nonce;
 use crate::http::client_auth::identify;
@@ -28,14 +27,10 @@ pub(crate) async fn find(
     let (authenticated, mut params) = enter(&req, &state, payload).await?;
     let question = take_fields!(&mut params => Question { sub, session_kind, fingerprint });
     let found = export::find(&state.ctx, &authenticated, question).await;
-    let handle = match &found {
-        Ok(found) => handles::shown(&state.ctx, &found.head).await,
-        Err(_) => None,
-    };
-    let outcome = found.and_then(|found| {
-        let head = &found.head;
+    let outcome = found.and_then(|FoundSession { session, handle }| {
+        let head = &session.head;
         let account = head.atproto()?;
-        let body = FoundSession {
+        let body = bodies::FoundSession {
             session_id: head.session_id.as_str(),
             session_kind: head.kind,
             session_state: head.state_at(state.ctx.now()),
@@ -43,7 +38,7 @@ pub(crate) async fn find(
             sub: &account.did,
             handle: handle.as_ref(),
             pds: &account.upstream.pds,
-            scope: &found.granted,
+            scope: &session.granted,
             head_iteration: head.iteration,
             last_used_at: head.last_used_at.as_secs(),
             session_expires_at: head.idle_end().map(Timestamp::as_secs),
@@ -61,12 +56,8 @@ pub(crate) async fn show(
 ) -> Result<HttpResponse, ApiError> {
     let (authenticated, _) = enter(&req, &state, payload).await?;
     let id = UpstreamSessionId::new(id.into_inner());
-    let live = export::tokens(&state.ctx, &authenticated, &id).await;
-    let handle = match &live {
-        Ok(live) => handles::shown(&state.ctx, &live.head).await,
-        Err(_) => None,
-    };
-    let outcome = live.and_then(|live| {
+    let exported = export::tokens(&state.ctx, &authenticated, &id).await;
+    let outcome = exported.and_then(|ExportedTokens { live, handle }| {
         let (head, credentials) = (&live.head, &live.credentials);
         let (account, bound) = (head.atproto()?, credentials.dpop_bound()?);
         let body = ExportedSession {

@@ -5,11 +5,11 @@
 //! server. Each use is recorded as an audit event before it is answered, and in the log with the target
 //! `audit`.
 
-use causeway_domain::session::{AccountSession as FoundSession, OtherKind};
+use causeway_domain::session::{AccountSession, OtherKind};
 use causeway_jose::{DpopClaims, EcKey, dpop_proof};
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::{StoreError, sessions};
-use causeway_types::{ClientType, Did, ErrorCode, SessionKind, UpstreamSessionId};
+use causeway_types::{ClientType, Did, ErrorCode, Handle, SessionKind, UpstreamSessionId};
 use schemars::JsonSchema;
 use url::Url;
 
@@ -17,6 +17,7 @@ use crate::client::authenticated::{AuthenticatedClient, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
+use crate::upstream::atproto::handles;
 use crate::upstream::keeper::{self, UsableSession};
 use crate::upstream::session::SessionError;
 
@@ -111,6 +112,15 @@ pub struct Question {
     pub fingerprint: Option<String>,
 }
 
+/// A session that a client has found.
+#[derive(Debug)]
+pub struct FoundSession {
+    /// The session.
+    pub session: AccountSession,
+    /// The handle of its account; `None`: none that verifies.
+    pub handle: Option<Handle>,
+}
+
 /// Finds a live session of an authenticated client: the background session of an account, or its device session
 /// in the browser of this fingerprint, or else the one that was used last.
 ///
@@ -140,8 +150,19 @@ pub async fn find(
         })
         .await?;
     let wanted = question.fingerprint;
-    let is_wanted = |found: &FoundSession| wanted.is_none() || found.head.fingerprint() == wanted;
-    live.into_iter().find(is_wanted).ok_or(ExportError::NotFound)
+    let is_wanted = |found: &AccountSession| wanted.is_none() || found.head.fingerprint() == wanted;
+    let session = live.into_iter().find(is_wanted).ok_or(ExportError::NotFound)?;
+    let handle = handles::shown(ctx, &session.head).await;
+    Ok(FoundSession { session, handle })
+}
+
+/// The upstream tokens of a session.
+#[derive(Debug)]
+pub struct ExportedTokens {
+    /// The session with its credentials.
+    pub live: UsableSession,
+    /// The handle of its account; `None`: none that verifies.
+    pub handle: Option<Handle>,
 }
 
 /// The upstream tokens of a session, refreshed first if necessary.
@@ -153,12 +174,13 @@ pub async fn tokens(
     ctx: &Ctx,
     authenticated: &AuthenticatedClient,
     id: &UpstreamSessionId,
-) -> Result<UsableSession, ExportError> {
+) -> Result<ExportedTokens, ExportError> {
     let found = find_exportable(ctx, authenticated, id).await?;
     let live = keeper::use_session(ctx, &found.head).await?;
     write_down(ctx, &live, "session_export").await?;
     log_use(authenticated, &live, "upstream access token exported");
-    Ok(live)
+    let handle = handles::shown(ctx, &live.head).await;
+    Ok(ExportedTokens { live, handle })
 }
 
 /// The request that a proof is for.
@@ -248,7 +270,7 @@ async fn find_exportable(
     ctx: &Ctx,
     authenticated: &AuthenticatedClient,
     id: &UpstreamSessionId,
-) -> Result<FoundSession, ExportError> {
+) -> Result<AccountSession, ExportError> {
     enter(ctx, authenticated).await?;
     let client = &authenticated.client;
     if !client.allows_session_export() {

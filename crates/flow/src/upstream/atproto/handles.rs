@@ -74,7 +74,7 @@ impl HandleChecks {
 }
 
 /// The handle of a session's account as it may be shown now; `None`: it has none that verifies.
-pub async fn shown(ctx: &Ctx, head: &SessionHead) -> Option<Handle> {
+pub(crate) async fn shown(ctx: &Ctx, head: &SessionHead) -> Option<Handle> {
     let (now, account) = (ctx.now(), head.atproto().ok()?);
     if !account.handle_is_due(now) {
         return account.handle.clone();

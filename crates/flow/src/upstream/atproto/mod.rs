@@ -2,7 +2,7 @@
 
 pub(crate) mod adapter;
 pub(crate) mod answer;
-pub mod handles;
+pub(crate) mod handles;
 pub mod metadata;
 pub mod metadata_check;
 pub(crate) mod profile;
