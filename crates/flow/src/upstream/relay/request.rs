@@ -69,6 +69,8 @@ pub enum RelayTarget {
         /// The origin that the caller named; `None`: the provider's first one.
         origin: Option<String>,
     },
+    /// The MCP server of a connection.
+    Mcp,
     /// An address of another provider's API that was checked.
     Checked(Arc<CheckedTarget>),
 }
@@ -140,7 +142,7 @@ impl RelayRequest {
     pub const fn nsid(&self) -> Result<&Nsid, OtherKind> {
         match &self.target {
             RelayTarget::Xrpc(nsid) => Ok(nsid),
-            RelayTarget::Path { .. } | RelayTarget::Checked(_) => Err(OtherKind),
+            RelayTarget::Path { .. } | RelayTarget::Mcp | RelayTarget::Checked(_) => Err(OtherKind),
         }
     }
 
@@ -151,7 +153,7 @@ impl RelayRequest {
     pub const fn checked(&self) -> Result<&Arc<CheckedTarget>, OtherKind> {
         match &self.target {
             RelayTarget::Checked(checked) => Ok(checked),
-            RelayTarget::Xrpc(_) | RelayTarget::Path { .. } => Err(OtherKind),
+            RelayTarget::Xrpc(_) | RelayTarget::Path { .. } | RelayTarget::Mcp => Err(OtherKind),
         }
     }
 
