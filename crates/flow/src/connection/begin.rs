@@ -106,6 +106,18 @@ pub async fn start(
     chosen: Option<&str>,
     browser: &BrowserSessionId,
 ) -> Result<Url, BeginError> {
+    // An authorization that is being prepared may register us at the provider: it goes on when the browser does not.
+    let (detached, token) = (ctx.clone(), token.clone());
+    let (chosen, browser) = (chosen.map(str::to_owned), browser.clone());
+    ctx.finish(async move { run(&detached, &token, chosen.as_deref(), &browser).await }).await?
+}
+
+async fn run(
+    ctx: &Ctx,
+    token: &PlainToken<Connect>,
+    chosen: Option<&str>,
+    browser: &BrowserSessionId,
+) -> Result<Url, BeginError> {
     let ConnectView { session, client, offers, .. } = view(ctx, token).await?;
     let chosen = match (chosen, &*offers) {
         (None, [(only, _)]) => only,
@@ -243,6 +255,7 @@ pub async fn cancel(ctx: &Ctx, token: &PlainToken<Connect>) -> Result<Returned, 
 /// The event of a connection that is being made.
 pub(super) fn connecting<'a>(session: &'a ConnectSession, provider: &'a str) -> Connecting<'a> {
     Connecting {
+        tenant_id: &session.tenant_id,
         client_id: &session.client_id,
         user_id: &session.user.user_id,
         provider,
