@@ -6,6 +6,7 @@ mod call;
 mod connect;
 mod dynamic_registration;
 pub(crate) mod kept;
+mod registration_turns;
 pub(crate) mod registrations;
 mod revoke;
 mod servers;
