@@ -107,7 +107,7 @@ on_each_database! {
         assert!(!leaks(&scene).await?);
         let list = move |c: &mut _| {
             while events::order::order_events(c)? {}
-            events::list_events_after(c, &TenantId::default_tenant(), &client_id, 0, 100)
+            events::list_events_after(c, &client_id, 0, 100)
         };
         let events = scene.app.store().write::<_, StoreError, _>(list).await?;
         let told = |event: &Event| (event.event.clone(), event.user_id.clone(), event.provider.clone(), event.connection_id.clone());

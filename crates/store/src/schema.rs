@@ -254,6 +254,7 @@ diesel::table! {
         refreshed_at -> Nullable<BigInt>,
         last_error -> Nullable<Text>,
         last_error_at -> Nullable<BigInt>,
+        unconfirmed_listing -> Nullable<Text>,
     }
 }
 
@@ -375,6 +376,7 @@ diesel::table! {
         user_id -> Nullable<Text>,
         provider -> Nullable<Text>,
         connection_id -> Nullable<Text>,
+        managed_account_id -> Nullable<Text>,
     }
 }
 
@@ -418,6 +420,7 @@ diesel::allow_tables_to_appear_in_same_query!(oauth_access_token, oauth_refresh_
 diesel::allow_tables_to_appear_in_same_query!(oauth_auth_request, oauth_client);
 diesel::allow_tables_to_appear_in_same_query!(oauth_auth_request, oauth_atp_request);
 diesel::allow_tables_to_appear_in_same_query!(upstream_session, event_subscription);
+diesel::allow_tables_to_appear_in_same_query!(event_outbox, tenant_client);
 diesel::allow_tables_to_appear_in_same_query!(upstream_session, oauth_client);
 diesel::allow_tables_to_appear_in_same_query!(
     connection_access,

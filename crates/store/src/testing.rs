@@ -516,7 +516,16 @@ pub fn dump_text(c: &mut AnyConnection) -> Result<String, StoreError> {
         ("oauth_atp_session", &["dpop_key", "access_token", "refresh_token"]),
         (
             "upstream_session",
-            &["session_id", "browser_id", "upstream_auth", "subject", "binding", "parameters", "metadata"],
+            &[
+                "session_id",
+                "browser_id",
+                "upstream_auth",
+                "subject",
+                "binding",
+                "parameters",
+                "metadata",
+                "unconfirmed_listing",
+            ],
         ),
         ("upstream_pending", &["state", "payload"]),
         ("connect_session", &["token", "parameters", "state", "connect_code"]),

@@ -204,7 +204,7 @@ impl TestApp {
         let store = move |scope: &mut TenantScope<'_>| {
             registrations::insert_registration(scope, &ring, &registration)?;
             causeway_store::connections::users::insert_user(scope, &place.user, now)?;
-            let identity_id = identities::put_identity(scope, &identity)?;
+            let identity_id = identities::find_or_insert_identity(scope, &identity)?;
             let empty = Map::new();
             let new = NewConnection {
                 head: &row,

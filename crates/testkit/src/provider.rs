@@ -2,6 +2,7 @@
 //! and metadata with signed ID tokens. `cargo xtask provider` runs it by hand.
 
 mod api;
+mod apps;
 mod script;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,12 @@ struct State {
     key: EcKey,
     /// The secrets that clients may authenticate with.
     client_secrets: Vec<String>,
+    /// The apps that registered themselves, with their secrets.
+    apps: BTreeMap<String, String>,
+    /// How often somebody registered.
+    registrations: usize,
+    /// How often an app asked whether it is known.
+    verifications: usize,
     /// The authorization requests behind codes.
     codes: BTreeMap<String, BTreeMap<String, String>>,
     /// The grants, by number; `None`: it has ended.
@@ -70,6 +77,8 @@ enum Kind {
     Refresh,
     /// An access token of a page or a bot.
     Page(String),
+    /// A token of an app itself.
+    App(String),
 }
 
 /// A call of the API.
@@ -127,6 +136,9 @@ impl ScriptedProvider {
             origin: origin.clone(),
             key: EcKey::generate()?,
             client_secrets: vec![Self::CLIENT_SECRET.to_owned()],
+            apps: BTreeMap::new(),
+            registrations: 0,
+            verifications: 0,
             codes: BTreeMap::new(),
             grants: Vec::new(),
             tokens: BTreeMap::new(),
@@ -144,6 +156,8 @@ impl ScriptedProvider {
                 .route("/renew", web::route().to(token::token))
                 .route("/exchange", web::route().to(token::exchange))
                 .route("/revoke", web::route().to(token::revoke))
+                .route("/apps", web::post().to(apps::register))
+                .route("/apps/verify", web::get().to(apps::verify))
                 .route("/me", web::get().to(api::me))
                 .route("/me/accounts", web::get().to(api::accounts))
                 .route("/api/{path:.*}", web::route().to(api::call))
@@ -173,6 +187,21 @@ impl ScriptedProvider {
             "kind = \"oauth2\"\ntitle = \"Scripted\"\nauthorization_url = \"{origin}/authorize\"\n\
              token_url = \"{origin}/token\"\n{lines}\n"
         )
+    }
+
+    /// Deletes the apps that registered themselves.
+    pub fn delete_apps(&self) {
+        lock(&self.state).apps.clear();
+    }
+
+    /// Number of registrations so far.
+    pub fn registrations(&self) -> usize {
+        lock(&self.state).registrations
+    }
+
+    /// Number of times that an app asked whether it is known.
+    pub fn verifications(&self) -> usize {
+        lock(&self.state).verifications
     }
 
     /// The requests to the token endpoint, with their parameters.

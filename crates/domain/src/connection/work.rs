@@ -15,6 +15,8 @@ pub enum WorkKind {
     GiveBack,
     /// Erase what belongs to a deleted tenant or user, step by step.
     Erase,
+    /// Register at an issuer: claimed by the process whose turn it is.
+    Register,
 }
 
 impl WorkKind {
@@ -26,6 +28,7 @@ impl WorkKind {
             Self::Expiring => "expiring",
             Self::GiveBack => "give_back",
             Self::Erase => "erase",
+            Self::Register => "register",
         }
     }
 }

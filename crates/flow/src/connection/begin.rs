@@ -114,6 +114,18 @@ pub async fn start(
     chosen: Option<&str>,
     browser: &BrowserSessionId,
 ) -> Result<Url, BeginError> {
+    // An authorization that is being prepared may register us at the provider: it goes on when the browser does not.
+    let (detached, token) = (ctx.clone(), token.clone());
+    let (chosen, browser) = (chosen.map(str::to_owned), browser.clone());
+    ctx.finish(async move { run(&detached, &token, chosen.as_deref(), &browser).await }).await?
+}
+
+async fn run(
+    ctx: &Ctx,
+    token: &PlainToken<Connect>,
+    chosen: Option<&str>,
+    browser: &BrowserSessionId,
+) -> Result<Url, BeginError> {
     let ConnectView { session, client, offers, .. } = view(ctx, token).await?;
     if let Some(did) = did_of(&session)
         && !account::is_signed_in(ctx, browser, &did).await?
@@ -282,6 +294,7 @@ pub(super) async fn fail(
 /// The event of a connection that is being made.
 pub(super) fn connecting<'a>(session: &'a ConnectSession, provider: &'a str) -> Connecting<'a> {
     Connecting {
+        tenant_id: &session.tenant_id,
         client_id: &session.client_id,
         user_id: &session.user.user_id,
         provider,

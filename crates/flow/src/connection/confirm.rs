@@ -3,7 +3,7 @@
 
 use causeway_domain::connection::Connection;
 use causeway_store::connections::connect_sessions::{self, Confirmation, Confirmed};
-use causeway_store::connections::{credentials, heads, reconnect, users};
+use causeway_store::connections::{credentials, heads, listings, reconnect, users};
 use causeway_store::operations::audit::{Actor, insert_audit_event};
 use causeway_store::sessions::upkeep;
 use causeway_store::{StoreError, TenantScope};
@@ -176,10 +176,15 @@ pub(super) fn confirm_in(
         let followed = Followed { connection_id: connection_id.clone(), ended: Some(replaced_id) };
         return Ok(Confirming::Done(followed));
     }
-    let superseded = before.map(|before| before.head.session_id);
-    if let Some(before) = &superseded {
-        heads::end_connection(scope, before, now)?;
+    listings::apply_listing(scope, unconfirmed_id, unconfirmed_id, now)?;
+    if let Some(before) = &before {
+        let id = &before.head.session_id;
+        if before.identity_id == pending.identity_id {
+            credentials::inherit_pages(scope, id, unconfirmed_id, pending.head.iteration, now)?;
+        }
+        heads::end_connection(scope, id, now)?;
     }
+    let superseded = before.map(|before| before.head.session_id);
     if !heads::confirm_connection(scope, unconfirmed_id, now)? {
         // The one that it would have superseded stays.
         return Err(StoreError::Conflict("the connection was ended meanwhile").into());

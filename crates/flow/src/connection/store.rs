@@ -7,6 +7,7 @@ use causeway_domain::connection::{
 use causeway_domain::session::{Cooldown, Credentials, SessionHead};
 use causeway_store::connections::connect_sessions::{self, Confirmed, NewConnectCode};
 use causeway_store::connections::credentials::{self, NewCredential};
+use causeway_store::connections::listings::{self, ListedAccount, Listing};
 use causeway_store::connections::{heads, identities, managed_accounts, users};
 use causeway_store::operations::audit::{AuditEvent, insert_audit_event};
 use causeway_store::{StoreError, TenantScope};
@@ -196,7 +197,7 @@ fn insert(scope: &mut TenantScope<'_>, ctx: &Ctx, new: &Authorized) -> Result<()
     let Connection { head, slot, .. } = &new.connection;
     // Two who connect accounts of one user wait for each other. The tenant knows the user from the connect session on.
     users::lock_user(scope, &slot.user)?;
-    let identity_id = identities::put_identity(scope, &new.identity)?;
+    let identity_id = identities::find_or_insert_identity(scope, &new.identity)?;
     let connection = heads::NewConnection {
         head,
         slot,
@@ -206,9 +207,26 @@ fn insert(scope: &mut TenantScope<'_>, ctx: &Ctx, new: &Authorized) -> Result<()
         metadata: &new.connection.metadata,
     };
     heads::insert_connection(scope, &ring, &connection, &new.credentials)?;
+    let mut listing = Listing {
+        display_name: new.identity.display_name.clone(),
+        accounts: Vec::new(),
+        is_complete: new.is_complete,
+        listed_at: new.identity.updated_at.as_secs(),
+    };
     for (account, credential_id, own) in &new.pages {
         let account = ManagedAccount { identity_id: identity_id.clone(), ..account.clone() };
-        let id = managed_accounts::put_managed_account(scope, &account)?;
+        let id = match own {
+            // Its credential refers to it.
+            Some(_) => managed_accounts::hold_managed_account(scope, &account)?,
+            None => account.managed_account_id.clone(),
+        };
+        listing.accounts.push(ListedAccount {
+            managed_account_id: id.as_str().to_owned(),
+            subject: account.subject.clone(),
+            name: account.name,
+            category: account.category,
+            tasks: account.tasks,
+        });
         let Some(own) = own else { continue };
         let credential = NewCredential {
             credential_id,
@@ -225,8 +243,5 @@ fn insert(scope: &mut TenantScope<'_>, ctx: &Ctx, new: &Authorized) -> Result<()
         };
         credentials::insert_credential(scope, &ring, &credential, own)?;
     }
-    if new.is_complete {
-        managed_accounts::note_unlisted(scope, &identity_id, new.identity.updated_at)?;
-    }
-    Ok(())
+    listings::put_listing(scope, &head.session_id, &listing)
 }

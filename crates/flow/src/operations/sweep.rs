@@ -1,6 +1,7 @@
 //! Background maintenance: deletes expired rows.
 
-use causeway_store::connections::{self, tenants};
+use causeway_store::TenantScope;
+use causeway_store::connections::{self, registrations, tenants};
 use causeway_store::events;
 use causeway_store::operations::audit;
 use causeway_store::operations::sweep;
@@ -17,6 +18,9 @@ use crate::operations::events::EVENT_SECONDS;
 const SWEEP_BATCH: i64 = 200;
 /// Tenants whose deleted rows one round of the sweep looks at.
 const TENANTS_OF_ROUND: usize = 20;
+
+/// Seconds for which a registration stays that new authorizations do not use any more, and nobody else.
+const UNUSED_REGISTRATION_SECONDS: i64 = 86_400;
 
 /// Sweeps until nothing is left to sweep, including what is left of deleted clients.
 ///
@@ -40,8 +44,13 @@ async fn sweep_tenants(ctx: &Ctx) -> Result<(), Internal> {
             ctx.set_swept_tenant(String::new());
             return Ok(());
         };
-        let until = ctx.now().plus(-ENDED_SESSION_SECONDS);
+        let (now, until) = (ctx.now(), ctx.now().plus(-ENDED_SESSION_SECONDS));
         let store = ctx.store().maintenance().in_tenant(&tenant_id);
+        let unused = move |scope: &mut TenantScope<'_>| {
+            let until = now.plus(-UNUSED_REGISTRATION_SECONDS);
+            registrations::sweep_unused_registrations(scope, until, now, SWEEP_BATCH).map_err(Internal::from)
+        };
+        store.write(unused).await?;
         loop {
             let swept = store.write(move |scope| {
                 connections::sweep::sweep_deleted(scope, until, SWEEP_BATCH).map_err(Internal::from)

@@ -14,6 +14,7 @@
 mod account;
 mod api;
 mod api_call;
+mod app;
 mod authentication;
 mod authorization;
 mod capture;
@@ -38,6 +39,7 @@ mod tokens;
 
 pub use account::Account;
 pub use api_call::ApiError;
+pub use app::AppState;
 pub use authorization::{Ask, Authorization, authorization_url};
 pub use capture::{CaptureError, capture_callback};
 pub use client::ProviderClient;

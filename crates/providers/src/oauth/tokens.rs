@@ -102,7 +102,7 @@ impl ProviderClient {
 
     /// Sends the request of a step, and once more with the next secret of the registration if the provider refuses the
     /// current one: nothing is spent by such a refusal.
-    async fn issue(
+    pub(super) async fn issue(
         &self,
         context: &TokenContext<'_>,
         step: TokenStep,

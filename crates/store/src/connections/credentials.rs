@@ -447,6 +447,54 @@ pub(crate) fn take_pages(
     Ok(())
 }
 
+/// Moves those credentials of pages from a connection to the one that takes its place whose accounts the latter has no
+/// credential of: their accounts were not listed again.
+///
+/// # Errors
+/// [`StoreError`] when a query fails.
+pub fn inherit_pages(
+    scope: &mut TenantScope<'_>,
+    from: &UpstreamSessionId,
+    to: &UpstreamSessionId,
+    iteration: i64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let page = |session_id: &UpstreamSessionId| {
+        rows!(scope)
+            .filter(dsl::session_id.eq(session_id.as_str().to_owned()))
+            .filter(dsl::credential_kind.ne(USER))
+            .filter(dsl::deleted_at.is_null())
+    };
+    let (old, new) = (page(from), page(to));
+    let account = dsl::managed_account_id.assume_not_null();
+    let listed: Vec<String> = new.select(account).load(scope.connection())?;
+    let missed = old.filter(account.ne_all(listed)).select(dsl::credential_id);
+    for id in missed.load::<String>(scope.connection())?.into_iter().map(CredentialId::new) {
+        let moved = (
+            dsl::session_id.eq(to.as_str()),
+            dsl::iteration.eq(iteration),
+            dsl::updated_at.eq(now.as_secs()),
+        );
+        let moved = diesel::update(row!(scope, id)).set(moved);
+        fixed!(moved).execute(scope.connection())?;
+    }
+    Ok(())
+}
+
+/// Has the credential of an unconfirmed connection belong to the live account of the same subject.
+pub(crate) fn set_managed_account(
+    scope: &mut TenantScope<'_>,
+    session_id: &UpstreamSessionId,
+    held: &ManagedAccountId,
+    live: &ManagedAccountId,
+) -> Result<(), StoreError> {
+    let own = rows!(scope)
+        .filter(dsl::session_id.eq(session_id.as_str()))
+        .filter(dsl::managed_account_id.eq(held.as_str()));
+    let set = diesel::update(own).set(dsl::managed_account_id.eq(Some(live.as_str())));
+    Ok(fixed!(set).execute(scope.connection()).map(drop)?)
+}
+
 /// Hands the deleted credentials of pages that are due for revocation from a connection that goes on to a session that has
 /// ended, whose revocation includes them.
 pub(crate) fn hand_over_deleted_pages(

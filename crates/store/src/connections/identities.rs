@@ -50,12 +50,12 @@ macro_rules! live {
     };
 }
 
-/// Stores an identity, or brings the one of the same account up to date; returns its identifier.
+/// Finds the identity of the same account, as it is, or stores this one; returns its identifier.
 ///
 /// # Errors
 /// [`StoreError::Constraint`] when there is no such user, or another process stores the account at this moment: a retry
 /// then succeeds.
-pub fn put_identity(
+pub fn find_or_insert_identity(
     scope: &mut TenantScope<'_>,
     identity: &SocialIdentity,
 ) -> Result<IdentityId, StoreError> {
@@ -67,12 +67,10 @@ pub fn put_identity(
         .filter(dsl::provider.eq(&identity.provider))
         .filter(dsl::issuer.eq(&identity.issuer))
         .filter(dsl::subject.eq(&identity.subject))
-        .filter(dsl::deleted_at.is_null());
-    let current =
-        (dsl::display_name.eq(&identity.display_name), dsl::updated_at.eq(identity.updated_at.as_secs()));
-    let updated = diesel::update(known).set(current).returning(dsl::social_identity_id);
-    let updated = fixed!(updated).get_result::<String>(scope.connection()).optional()?;
-    if let Some(id) = updated {
+        .filter(dsl::deleted_at.is_null())
+        .select(dsl::social_identity_id);
+    let known = fixed!(known).get_result::<String>(scope.connection()).optional()?;
+    if let Some(id) = known {
         return Ok(IdentityId::new(id));
     }
     let row = Row {
@@ -89,6 +87,21 @@ pub fn put_identity(
     };
     diesel::insert_into(social_identity::table).values(&row).execute(scope.connection())?;
     Ok(identity.identity_id.clone())
+}
+
+/// Sets the name of an account, unless a later one is known.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub(crate) fn set_display_name(
+    scope: &mut TenantScope<'_>,
+    identity_id: &IdentityId,
+    display_name: Option<&str>,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let earlier = live!(scope, identity_id).filter(dsl::updated_at.le(at.as_secs()));
+    let current = (dsl::display_name.eq(display_name), dsl::updated_at.eq(at.as_secs()));
+    Ok(fixed!(diesel::update(earlier).set(current)).execute(scope.connection()).map(drop)?)
 }
 
 /// Finds an identity.

@@ -60,8 +60,8 @@ macro_rules! of_identity {
     };
 }
 
-/// Stores an account, or brings the one of the same identity and subject up to date and makes it available again;
-/// returns its identifier.
+/// Stores an account, or brings the one of the same identity and subject up to date and makes it available again, unless
+/// a later listing has changed it; returns its identifier. One that was [held](hold_managed_account) is live from now on.
 ///
 /// # Errors
 /// [`StoreError::Constraint`] when there is no such identity, or another process stores the account at this moment: a
@@ -71,7 +71,6 @@ pub fn put_managed_account(
     account: &ManagedAccount,
 ) -> Result<ManagedAccountId, StoreError> {
     let tasks = column("tasks").to_json(&account.tasks)?;
-    let known = of_identity!(scope, account.identity_id).filter(dsl::subject.eq(&account.subject));
     let current = (
         dsl::name.eq(&account.name),
         dsl::category.eq(&account.category),
@@ -79,11 +78,58 @@ pub fn put_managed_account(
         dsl::unavailable_at.eq(None::<i64>),
         dsl::updated_at.eq(account.updated_at.as_secs()),
     );
-    let updated = diesel::update(known).set(current).returning(dsl::managed_account_id);
-    let updated = fixed!(updated).get_result::<String>(scope.connection()).optional()?;
-    if let Some(id) = updated {
-        return Ok(ManagedAccountId::new(id));
+    if let Some(id) = find_id(scope, &account.identity_id, &account.subject)? {
+        let earlier = of_identity!(scope, account.identity_id)
+            .filter(dsl::managed_account_id.eq(id.as_str()))
+            .filter(dsl::updated_at.le(account.updated_at.as_secs()));
+        fixed!(diesel::update(earlier).set(current)).execute(scope.connection())?;
+        return Ok(id);
     }
+    let held = dsl::managed_account
+        .filter(dsl::tenant_id.eq(scope.tenant_id().as_str()))
+        .filter(dsl::managed_account_id.eq(account.managed_account_id.as_str()));
+    let revived = diesel::update(held).set((current, dsl::deleted_at.eq(None::<i64>)));
+    if fixed!(revived).execute(scope.connection())? == 1 {
+        return Ok(account.managed_account_id.clone());
+    }
+    insert(scope, account, None)?;
+    Ok(account.managed_account_id.clone())
+}
+
+/// Holds an account for an unconfirmed connection, as a deleted row without its name: nobody sees it before it is
+/// [stored](put_managed_account). Returns its identifier, which is that of the live account of the same subject if there is
+/// one.
+///
+/// # Errors
+/// [`StoreError::Constraint`] when there is no such identity.
+pub fn hold_managed_account(
+    scope: &mut TenantScope<'_>,
+    account: &ManagedAccount,
+) -> Result<ManagedAccountId, StoreError> {
+    if let Some(id) = find_id(scope, &account.identity_id, &account.subject)? {
+        return Ok(id);
+    }
+    let nameless = ManagedAccount { name: None, category: None, tasks: Vec::new(), ..account.clone() };
+    insert(scope, &nameless, Some(account.created_at))?;
+    Ok(account.managed_account_id.clone())
+}
+
+/// Finds the identifier of the live account of a subject.
+fn find_id(
+    scope: &mut TenantScope<'_>,
+    identity_id: &IdentityId,
+    subject: &str,
+) -> Result<Option<ManagedAccountId>, StoreError> {
+    let known =
+        of_identity!(scope, identity_id).filter(dsl::subject.eq(subject)).select(dsl::managed_account_id);
+    Ok(fixed!(known).get_result::<String>(scope.connection()).optional()?.map(ManagedAccountId::new))
+}
+
+fn insert(
+    scope: &mut TenantScope<'_>,
+    account: &ManagedAccount,
+    deleted_at: Option<Timestamp>,
+) -> Result<(), StoreError> {
     let row = Row {
         managed_account_id: account.managed_account_id.as_str().to_owned(),
         tenant_id: scope.tenant_id().as_str().to_owned(),
@@ -91,13 +137,14 @@ pub fn put_managed_account(
         subject: account.subject.clone(),
         name: account.name.clone(),
         category: account.category.clone(),
-        tasks,
+        tasks: column("tasks").to_json(&account.tasks)?,
         unavailable_at: None,
         created_at: account.created_at.as_secs(),
         updated_at: account.updated_at.as_secs(),
     };
-    diesel::insert_into(managed_account::table).values(&row).execute(scope.connection())?;
-    Ok(account.managed_account_id.clone())
+    let row = (&row, dsl::deleted_at.eq(deleted_at.map(Timestamp::as_secs)));
+    diesel::insert_into(managed_account::table).values(row).execute(scope.connection())?;
+    Ok(())
 }
 
 /// Marks those accounts of an identity as unavailable that a complete listing at `listed_at` has missed; returns which.

@@ -16,6 +16,7 @@ pub mod erasure;
 pub mod heads;
 pub mod identities;
 pub mod in_use;
+pub mod listings;
 pub mod managed_accounts;
 pub(crate) mod payload;
 pub mod pending;

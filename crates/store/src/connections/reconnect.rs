@@ -5,7 +5,7 @@ use causeway_domain::session::{ATPROTO, Cooldown, Credentials, SessionHead};
 use causeway_types::{SessionState, TenantId, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 
-use super::{credentials, heads, identities, managed_accounts};
+use super::{credentials, heads, identities, listings, managed_accounts};
 use crate::encryption::keyring::EncryptionKeyRing;
 use crate::engine::column::Column;
 use crate::engine::conn::AnyConnection;
@@ -72,6 +72,7 @@ pub fn reconnect(
     if !is_live || !is_same_place || new.head.state != SessionState::Pending {
         return Ok(false);
     }
+    listings::apply_listing(scope, unconfirmed_id, connection_id, now)?;
     let from = old.head.iteration;
     let new_credentials =
         credentials::find_user_credential(scope, ring, unconfirmed_id, new.head.iteration, false)?;
@@ -177,6 +178,7 @@ pub(crate) fn forget_account(
     unconfirmed_id: &UpstreamSessionId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    listings::forget_listing(scope, unconfirmed_id)?;
     let own = row!(scope, unconfirmed_id).select(dsl::social_identity_id);
     let identity = own.get_result::<Option<String>>(scope.connection()).optional()?.flatten();
     let Some(identity) = identity else { return Ok(()) };

@@ -14,6 +14,7 @@ use crate::engine::fixed::fixed;
 use crate::engine::paging::{Page, PageRequest};
 use crate::engine::tenancy::TenantScope;
 use crate::schema::provider_registration::{self, dsl};
+use crate::schema::{upstream_pending, upstream_session};
 
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = provider_registration, treat_none_as_default_value = false)]
@@ -139,6 +140,96 @@ pub fn change_state(
     Ok(fixed!(diesel::update(current).set(moved)).execute(scope.connection())? == 1)
 }
 
+/// Notes that an issuer does not know a client that registered itself. When it says so again after `seconds`, with nothing
+/// accepted between, new authorizations do not use the registration any more: returns whether that is so.
+///
+/// # Errors
+/// [`StoreError`] when a query fails.
+pub fn note_refused(
+    scope: &mut TenantScope<'_>,
+    registration_id: &RegistrationId,
+    now: Timestamp,
+    seconds: i64,
+) -> Result<bool, StoreError> {
+    let dynamic =
+        || live!(scope, registration_id).filter(dsl::origin.eq(RegistrationOrigin::Dynamic.as_str()));
+    let (first, again) = (dynamic().filter(dsl::refused_at.is_null()), dynamic());
+    let first = diesel::update(first).set(dsl::refused_at.eq(Some(now.as_secs())));
+    if fixed!(first).execute(scope.connection())? == 1 {
+        return Ok(false);
+    }
+    let again =
+        again.filter(dsl::refused_at.le(now.plus(-seconds).as_secs())).filter(dsl::abandoned_at.is_null());
+    let abandoned = diesel::update(again).set(dsl::abandoned_at.eq(Some(now.as_secs())));
+    Ok(fixed!(abandoned).execute(scope.connection())? == 1)
+}
+
+/// Forgets that an issuer did not know a client: it does.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn forget_refusal(
+    scope: &mut TenantScope<'_>,
+    registration_id: &RegistrationId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let known = (
+        dsl::refused_at.eq(None::<i64>),
+        dsl::abandoned_at.eq(None::<i64>),
+        dsl::updated_at.eq(now.as_secs()),
+    );
+    let known = diesel::update(live!(scope, registration_id)).set(known);
+    Ok(fixed!(known).execute(scope.connection()).map(drop)?)
+}
+
+/// Has new authorizations use a registration that we made ourselves no more: its instance has deleted it.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn abandon_registration(
+    scope: &mut TenantScope<'_>,
+    registration_id: &RegistrationId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let dynamic = live!(scope, registration_id).filter(dsl::origin.eq(RegistrationOrigin::Dynamic.as_str()));
+    let abandoned = diesel::update(dynamic).set(dsl::abandoned_at.eq(Some(now.as_secs())));
+    Ok(fixed!(abandoned).execute(scope.connection()).map(drop)?)
+}
+
+/// Deletes registrations that new authorizations have not used since before `until`, and that neither a live connection,
+/// nor one that is to be revoked, nor an authorization under way needs, at most `limit`; returns how many.
+///
+/// # Errors
+/// [`StoreError`] when a query fails.
+pub fn sweep_unused_registrations(
+    scope: &mut TenantScope<'_>,
+    until: Timestamp,
+    now: Timestamp,
+    limit: i64,
+) -> Result<usize, StoreError> {
+    let needed = upstream_session::table
+        .filter(upstream_session::tenant_id.eq(dsl::tenant_id))
+        .filter(upstream_session::registration_id.eq(dsl::registration_id.nullable()))
+        .filter(upstream_session::ended_at.is_null().or(upstream_session::revocation_due_at.is_not_null()));
+    let pending = upstream_pending::table
+        .filter(upstream_pending::tenant_id.eq(dsl::tenant_id))
+        .filter(upstream_pending::registration_id.eq(dsl::registration_id.nullable()));
+    let unused: Vec<String> = dsl::provider_registration
+        .filter(dsl::tenant_id.eq(scope.tenant_id().as_str()))
+        .filter(dsl::state.eq(RegistrationState::Superseded.as_str()).or(dsl::abandoned_at.is_not_null()))
+        .filter(dsl::updated_at.lt(until.as_secs()))
+        .filter(dsl::deleted_at.is_null())
+        .filter(diesel::dsl::not(diesel::dsl::exists(needed)))
+        .filter(diesel::dsl::not(diesel::dsl::exists(pending)))
+        .limit(limit)
+        .select(dsl::registration_id)
+        .load(scope.connection())?;
+    for id in &unused {
+        delete_registration(scope, &RegistrationId::new(id.clone()), now)?;
+    }
+    Ok(unused.len())
+}
+
 /// Claims the next probe of a misconfigured registration, which was last tried at `tried_at`; `false` when another
 /// process has claimed it, or it is misconfigured no more.
 ///
@@ -236,8 +327,10 @@ pub fn find_current_registration(
         .filter(dsl::provider.eq(provider))
         .filter(dsl::issuer.eq(issuer))
         .filter(dsl::state.ne(RegistrationState::Superseded.as_str()))
+        .filter(dsl::abandoned_at.is_null())
         .filter(dsl::deleted_at.is_null())
-        .order((dsl::created_at.desc(), dsl::registration_id.desc()))
+        // One that the provider takes goes first: `active` comes before `misconfigured`.
+        .order((dsl::state.asc(), dsl::created_at.desc(), dsl::registration_id.desc()))
         .limit(1)
         .select(Row::as_select());
     let row = fixed!(found).get_result::<Row>(scope.connection()).optional()?;

@@ -73,6 +73,30 @@ pub fn claim_work(
     Ok(claimed)
 }
 
+/// Claims a piece of work that one process does at a time, until its due time, whether it was enqueued or not; `false` when
+/// another process has it.
+///
+/// # Errors
+/// [`StoreError::Constraint`] when there is no such tenant.
+pub fn claim_alone(c: &mut AnyConnection, item: &WorkItem, now: Timestamp) -> Result<bool, StoreError> {
+    let expired = row!(item).filter(dsl::due_at.le(now.as_secs()));
+    if diesel::update(expired).set(dsl::due_at.eq(item.due_at.as_secs())).execute(c)? == 1 {
+        return Ok(true);
+    }
+    let new = (
+        dsl::tenant_id.eq(item.tenant_id.as_str()),
+        dsl::kind.eq(item.kind.as_str()),
+        dsl::row_id.eq(&item.row_id),
+        dsl::due_at.eq(item.due_at.as_secs()),
+    );
+    let insert = diesel::insert_into(work_queue::table).values(new).on_conflict_do_nothing();
+    let inserted = match c {
+        AnyConnection::Sqlite(conn) => insert.execute(conn)?,
+        AnyConnection::Postgres(conn) => insert.execute(conn)?,
+    };
+    Ok(inserted == 1)
+}
+
 /// Completes claimed work; `false` when the claim has expired and another process has it, or it is due anew.
 ///
 /// # Errors

@@ -9,8 +9,8 @@ use crate::encryption::columns::WEBHOOK_SECRET;
 use crate::encryption::keyring::EncryptionKeyRing;
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
-use crate::events::{Event, Webhook};
-use crate::schema::{event_outbox, event_subscription};
+use crate::events::{Event, Webhook, of_client};
+use crate::schema::{event_outbox, event_subscription, tenant_client};
 
 /// Each subscription reads one entry of an index, however much waits.
 const DUE: &str = "SELECT s.client_id AS id FROM event_subscription s WHERE s.webhook_url IS NOT NULL \
@@ -82,8 +82,7 @@ pub fn claim_webhooks(
         .optional()?;
     let Some((Some(url), Some(encrypted))) = webhook else { return Ok(Vec::new()) };
     let webhook = Webhook { url, secret: ring.open_column(WEBHOOK_SECRET, client_id.as_str(), &encrypted)? };
-    let due: Vec<(i64, Event, i64, i64)> = event_outbox::table
-        .filter(event_outbox::client_id.eq(client_id.as_str()))
+    let due: Vec<(i64, Event, i64, i64)> = of_client!(client_id)
         .filter(event_outbox::webhook_due_at.is_not_null())
         .filter(event_outbox::webhook_due_at.assume_not_null().le(now.as_secs()))
         .filter(event_outbox::position.is_not_null())

@@ -9,11 +9,12 @@ pub mod logouts;
 pub mod order;
 
 use causeway_types::{
-    ClientId, CorrelationId, Secret, SessionKind, TenantId, Timestamp, UpstreamSessionId, UserId,
+    ClientId, CorrelationId, ManagedAccountId, Secret, SessionKind, TenantId, Timestamp, UpstreamSessionId,
+    UserId,
 };
 use diesel::dsl::{AssumeNotNull, case_when};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Nullable, Text};
 use serde::Serialize;
 
 use crate::encryption::columns::WEBHOOK_SECRET;
@@ -21,7 +22,7 @@ use crate::encryption::keyring::EncryptionKeyRing;
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
 use crate::engine::fixed::fixed;
-use crate::schema::{event_outbox, event_subscription, upstream_session};
+use crate::schema::{event_outbox, event_subscription, tenant_client, upstream_session};
 
 /// Kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub enum EventKind {
     ReauthRequired,
     /// The session has ended.
     Ended,
+    /// The provider lists a managed account no longer.
+    AccountUnavailable,
 }
 
 impl EventKind {
@@ -50,6 +53,7 @@ impl EventKind {
             Self::Refreshed => "refreshed",
             Self::ReauthRequired => "reauth_required",
             Self::Ended => "ended",
+            Self::AccountUnavailable => "account_unavailable",
         }
     }
 }
@@ -66,6 +70,8 @@ pub struct Event {
     pub event: String,
     /// Time of the event, in Unix seconds.
     pub at: i64,
+    /// The tenant.
+    pub tenant_id: String,
     /// The sign-in that it is part of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
@@ -90,11 +96,16 @@ pub struct Event {
     /// The client's name for the user of a connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
+    /// The managed account, where the event is about one alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub managed_account_id: Option<String>,
 }
 
 /// A connection that a user is making.
 #[derive(Clone, Copy, Debug)]
 pub struct Connecting<'a> {
+    /// The tenant.
+    pub tenant_id: &'a TenantId,
     /// The client.
     pub client_id: &'a ClientId,
     /// The user.
@@ -134,7 +145,32 @@ pub fn note_session(
     event: EventKind,
     at: Timestamp,
 ) -> Result<(), StoreError> {
+    note(c, session_id, None, event, at)
+}
+
+/// Records an event of one managed account of a connection, if its client has subscribed.
+///
+/// # Errors
+/// [`StoreError`] when a query fails.
+pub fn note_account(
+    c: &mut AnyConnection,
+    session_id: &UpstreamSessionId,
+    account: &ManagedAccountId,
+    event: EventKind,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    note(c, session_id, Some(account), event, at)
+}
+
+fn note(
+    c: &mut AnyConnection,
+    session_id: &UpstreamSessionId,
+    account: Option<&ManagedAccountId>,
+    event: EventKind,
+    at: Timestamp,
+) -> Result<(), StoreError> {
     let seconds = || at.as_secs().into_sql::<BigInt>();
+    let account = account.map(ManagedAccountId::as_str);
     let event = upstream_session::table
         .inner_join(
             event_subscription::table.on(event_subscription::client_id.eq(upstream_session::client_id)),
@@ -155,6 +191,7 @@ pub fn note_session(
             upstream_session::user_id,
             case_when(upstream_session::user_id.is_not_null(), upstream_session::provider),
             case_when(upstream_session::user_id.is_not_null(), upstream_session::session_id),
+            account.into_sql::<Nullable<Text>>(),
         ))
         .insert_into(event_outbox::table)
         .into_columns((
@@ -171,6 +208,7 @@ pub fn note_session(
             event_outbox::user_id,
             event_outbox::provider,
             event_outbox::connection_id,
+            event_outbox::managed_account_id,
         ));
     Ok(fixed!(event).defer(c)?)
 }
@@ -186,9 +224,9 @@ pub fn note_sign_in(
     event: EventKind,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    note_without_session(c, client_id, |tenant_id, webhook_due_at| NewRow {
+    note_without_session(c, client_id, |own_tenant, webhook_due_at| NewRow {
         at: at.as_secs(),
-        tenant_id,
+        tenant_id: own_tenant,
         client_id: client_id.as_str().to_owned(),
         event: event.as_str(),
         correlation_id: correlation_id.map(|id| id.as_str().to_owned()),
@@ -211,9 +249,9 @@ pub fn note_connecting(
     at: Timestamp,
 ) -> Result<(), StoreError> {
     let text = |id: Option<&str>| id.map(str::to_owned);
-    note_without_session(c, connecting.client_id, |tenant_id, webhook_due_at| NewRow {
+    note_without_session(c, connecting.client_id, |_, webhook_due_at| NewRow {
         at: at.as_secs(),
-        tenant_id,
+        tenant_id: connecting.tenant_id.as_str().to_owned(),
         client_id: connecting.client_id.as_str().to_owned(),
         event: event.as_str(),
         correlation_id: text(connecting.correlation_id.map(CorrelationId::as_str)),
@@ -225,7 +263,7 @@ pub fn note_connecting(
     })
 }
 
-/// Stores the row that `make` makes of the subscription's tenant, and of whether there is a webhook.
+/// Stores the row that `make` makes of the client's own tenant, and of whether there is a webhook.
 fn note_without_session(
     c: &mut AnyConnection,
     client_id: &ClientId,
@@ -241,18 +279,27 @@ fn note_without_session(
     Ok(c.defer(|c| diesel::insert_into(event_outbox::table).values(&row).execute(c))?)
 }
 
+/// Events of a client, in all tenants that it acts in.
+macro_rules! of_client {
+    ($client_id:expr) => {
+        event_outbox::table.filter(event_outbox::client_id.eq($client_id.as_str())).filter(
+            diesel::dsl::exists(
+                tenant_client::table
+                    .filter(tenant_client::client_id.eq(event_outbox::client_id))
+                    .filter(tenant_client::tenant_id.eq(event_outbox::tenant_id)),
+            ),
+        )
+    };
+}
+use of_client;
+
 /// The id of a client's latest event, 0 before the first one; `None`: it has not subscribed.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
-pub fn latest_event_id(
-    c: &mut AnyConnection,
-    tenant_id: &TenantId,
-    client_id: &ClientId,
-) -> Result<Option<i64>, StoreError> {
+pub fn latest_event_id(c: &mut AnyConnection, client_id: &ClientId) -> Result<Option<i64>, StoreError> {
     let subscribed = event_subscription::table
         .filter(event_subscription::client_id.eq(client_id.as_str()))
-        .filter(event_subscription::tenant_id.eq(tenant_id.as_str()))
         .count()
         .get_result::<i64>(c)?;
     if subscribed == 0 {
@@ -265,20 +312,17 @@ pub fn latest_event_id(
     Ok(Some(latest.unwrap_or(0)))
 }
 
-/// Lists at most `limit` events of a client after `id`, in order.
+/// Lists at most `limit` events of a client after `id`, in order, of all tenants that it acts in.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
 pub fn list_events_after(
     c: &mut AnyConnection,
-    tenant_id: &TenantId,
     client_id: &ClientId,
     id: i64,
     limit: i64,
 ) -> Result<Vec<Event>, StoreError> {
-    Ok(event_outbox::table
-        .filter(event_outbox::client_id.eq(client_id.as_str()))
-        .filter(event_outbox::tenant_id.eq(tenant_id.as_str()))
+    Ok(of_client!(client_id)
         .filter(event_outbox::position.gt(id))
         .order(event_outbox::position.asc())
         .limit(limit)

@@ -48,6 +48,8 @@ diesel::table! {
         updated_at -> BigInt,
         expires_at -> Nullable<BigInt>,
         deleted_at -> Nullable<BigInt>,
+        refused_at -> Nullable<BigInt>,
+        abandoned_at -> Nullable<BigInt>,
     }
 }
 

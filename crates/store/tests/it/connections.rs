@@ -161,7 +161,7 @@ fn a_connection_is_connected_again_with_its_account() {
                 issuer: "https://other.example".to_owned(),
                 ..row.identity.clone()
             };
-            identities::put_identity(scope, &elsewhere)?;
+            identities::find_or_insert_identity(scope, &elsewhere)?;
             let empty = serde_json::Map::new();
             for (head, identity) in [(&wanted, &row.identity), (&others, &elsewhere)] {
                 let new = heads::NewConnection {

@@ -41,8 +41,7 @@ fn note(
 /// The events of a client after `id`.
 async fn after(world: &World, head: &SessionHead, id: i64) -> Vec<(i64, String)> {
     let own = head.clone();
-    let listed =
-        world.read(move |c| events::list_events_after(c, &own.tenant_id, &own.client_id, id, 1000)).await;
+    let listed = world.read(move |c| events::list_events_after(c, &own.client_id, id, 1000)).await;
     listed.into_iter().map(|event| (event.id, event.event)).collect()
 }
 

@@ -282,7 +282,7 @@ pub(crate) async fn tenant_with_everything(world: &World, name: &str) -> Owned {
     let stored = store.write(move |scope| {
         users::put_user(scope, &row.user, NOW)?;
         registrations::insert_registration(scope, &ring, &row.registration)?;
-        identities::put_identity(scope, &row.identity)?;
+        identities::find_or_insert_identity(scope, &row.identity)?;
         managed_accounts::put_managed_account(scope, &row.page)?;
         let new = NewConnection {
             head: &row.head,

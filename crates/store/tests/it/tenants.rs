@@ -238,7 +238,11 @@ fn identities_and_what_they_manage() {
                 updated_at: NOW.plus(5),
                 ..known.clone()
             };
-            assert_eq!(identities::put_identity(scope, &again)?, known.identity_id, "the same account");
+            assert_eq!(
+                identities::find_or_insert_identity(scope, &again)?,
+                known.identity_id,
+                "the same account"
+            );
             let found = identities::list_identities_of_user(scope, &owned.user, 9)?;
             assert_eq!(
                 (found.len(), found[0].display_name.as_ref(), found[0].updated_at),
@@ -281,7 +285,7 @@ fn identities_and_what_they_manage() {
             assert!(!identities::delete_identity(scope, &known.identity_id, NOW)?);
             assert_eq!(identities::find_identity(scope, &known.identity_id)?, None);
             assert_eq!(
-                identities::put_identity(scope, &again)?,
+                identities::find_or_insert_identity(scope, &again)?,
                 again.identity_id,
                 "uniqueness is of live ones"
             );

@@ -141,7 +141,7 @@ impl State {
             return Err((400, 100, None));
         }
         let by = match &found.kind {
-            Kind::Page(id) => id.clone(),
+            Kind::Page(id) | Kind::App(id) => id.clone(),
             Kind::Short | Kind::Access | Kind::Refresh => grant.user.clone(),
         };
         let number = found.grant;

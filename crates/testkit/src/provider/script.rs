@@ -20,6 +20,8 @@ pub struct ProviderScript {
     pub metadata: Fault,
     /// Fault of the revocation endpoint.
     pub revoke: Fault,
+    /// Fault of the registration of apps.
+    pub register: Fault,
     /// Encoding of token responses.
     pub shape: TokenShape,
     /// Whether errors come with status 200.
@@ -165,6 +167,7 @@ impl Default for ProviderScript {
             page: None,
             metadata: Fault::None,
             revoke: Fault::None,
+            register: Fault::None,
             shape: TokenShape::default(),
             errors_at_200: false,
             refuses: None,

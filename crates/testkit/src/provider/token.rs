@@ -119,7 +119,8 @@ impl State {
             return Ok(());
         }
         let (id, secret) = found.ok_or((401, "invalid_client"))?;
-        let is_known = id == ScriptedProvider::CLIENT_ID && self.client_secrets.contains(&secret);
+        let is_known = self.apps.get(&id) == Some(&secret)
+            || id == ScriptedProvider::CLIENT_ID && self.client_secrets.contains(&secret);
         if is_known { Ok(()) } else { Err((401, "invalid_client")) }
     }
 
@@ -134,6 +135,11 @@ impl State {
         }
         if let Some(token) = parameters.get("refresh_token") {
             return self.refresh(token);
+        }
+        if parameters.get("grant_type").is_some_and(|grant| grant == "client_credentials") {
+            let app = parameters.get("client_id").cloned().or_else(|| basic(req).map(|(id, _)| id));
+            let token = self.issue("app-token-", usize::MAX, Kind::App(app.unwrap_or_default()));
+            return Ok(json!({"access_token": token, "token_type": "Bearer"}));
         }
         let token = parameters.get("access_token").filter(|_| self.script.refreshes_access_token);
         let grant = token.and_then(|token| Some(self.find(token)?.0.grant)).ok_or(self.script.dead_grant)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use causeway_store::StoreError;
 use causeway_store::events::{self, Event};
-use causeway_types::{ClientId, ClientType, TenantId};
+use causeway_types::{ClientId, ClientType};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -67,8 +67,8 @@ pub async fn listen(
         return Err(ListenError::PublicClient);
     }
     authenticated.consume_alone::<ListenError>(ctx).await?;
-    let (tenant, client_id) = (ctx.tenant().clone(), authenticated.client.client_id.clone());
-    let latest = latest(ctx, tenant, client_id.clone()).await?.ok_or(ListenError::NotSubscribed)?;
+    let client_id = authenticated.client.client_id.clone();
+    let latest = latest(ctx, client_id.clone()).await?.ok_or(ListenError::NotSubscribed)?;
     let (listener, must_poll) = ctx.hub().join(ctx, client_id, last.unwrap_or(latest), latest)?;
     if must_poll {
         let detached = ctx.clone();
@@ -77,8 +77,8 @@ pub async fn listen(
     Ok(listener)
 }
 
-async fn latest(ctx: &Ctx, tenant: TenantId, client_id: ClientId) -> Result<Option<i64>, StoreError> {
-    ctx.store().read(move |c| events::latest_event_id(c, &tenant, &client_id)).await
+async fn latest(ctx: &Ctx, client_id: ClientId) -> Result<Option<i64>, StoreError> {
+    ctx.store().read(move |c| events::latest_event_id(c, &client_id)).await
 }
 
 /// An open stream. Its place is free again when it is dropped.
@@ -112,10 +112,11 @@ impl Listener {
                 () = self.superseded.cancelled() => None,
                 latest = news => latest,
             }?;
-            let (tenant, client_id) = (self.ctx.tenant().clone(), self.client_id.clone());
-            let read = self.ctx.store().read::<_, StoreError, _>(move |c| {
-                events::list_events_after(c, &tenant, &client_id, last, BATCH)
-            });
+            let client_id = self.client_id.clone();
+            let read = self
+                .ctx
+                .store()
+                .read::<_, StoreError, _>(move |c| events::list_events_after(c, &client_id, last, BATCH));
             match read.await {
                 Ok(events) => {
                     // Those up to the latest may have been swept meanwhile.
@@ -264,10 +265,9 @@ async fn poll(ctx: &Ctx) {
 /// The latest event of each client, in one transaction.
 async fn find_latest(ctx: &Ctx, clients: Vec<ClientId>) -> Result<Vec<(ClientId, Option<i64>)>, Internal> {
     order(ctx).await?;
-    let tenant = ctx.tenant().clone();
     let look = move |c: &mut _| {
         let look = |client_id: ClientId| {
-            let latest = events::latest_event_id(c, &tenant, &client_id)?;
+            let latest = events::latest_event_id(c, &client_id)?;
             Ok((client_id, latest))
         };
         clients.into_iter().map(look).collect::<Result<Vec<_>, Internal>>()

@@ -28,6 +28,8 @@ use crate::upstream::traits::{
     NewAccount, NewConnection, NewManagedAccount, NoAnswer, Offer, OfferError, Redeemed,
 };
 
+/// The code by which an issuer does not know a client, or its secret (RFC 6749 section 5.2).
+const INVALID_CLIENT: &str = "invalid_client";
 /// The scope of OpenID Connect, by which an ID token is issued.
 const OPENID: &str = "openid";
 
@@ -332,7 +334,7 @@ impl OauthProvider {
                 tracing::warn!(%error, description, provider = self.name, "the provider issued nothing for a code");
                 Err(match error.meaning() {
                     RefusalMeaning::Misconfigured => {
-                        self.note_misconfigured(tenant_id, registration).await;
+                        self.note_misconfigured(tenant_id, registration, &error).await;
                         ConnectFailure::Misconfigured
                     }
                     // A user who brings a code that is none causes that, too: it says nothing about the registration.
@@ -360,7 +362,23 @@ impl OauthProvider {
     }
 
     /// Notes that a provider does not take a registration.
-    pub(super) async fn note_misconfigured(&self, tenant_id: &TenantId, registration: &Registration) {
+    pub(super) async fn note_misconfigured(
+        &self,
+        tenant_id: &TenantId,
+        registration: &Registration,
+        error: &TokenError,
+    ) {
+        if matches!(error, TokenError::Refused(refusal) if refusal.code.as_deref() == Some(INVALID_CLIENT)) {
+            match self.registrations.note_refused(tenant_id, registration).await {
+                Ok(true) => tracing::warn!(
+                    provider = self.name,
+                    registration = %registration.registration_id,
+                    "the issuer does not know this registration any more: the next authorization registers anew"
+                ),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, provider = self.name, "a refusal was not stored"),
+            }
+        }
         match self.registrations.note_misconfigured(tenant_id, registration).await {
             Ok(true) => tracing::error!(
                 provider = self.name,

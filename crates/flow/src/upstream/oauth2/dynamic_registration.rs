@@ -2,18 +2,31 @@
 //! an instance that registers apps.
 
 use causeway_domain::connection::{PENDING_SECONDS, Registration, RegistrationOrigin, RegistrationState};
-use causeway_providers::oauth::{ClientToRegister, RegistrationForm};
-use causeway_providers::{FieldValues, Registration as Means};
+use causeway_providers::oauth::{AppState, ClientToRegister, RegistrationForm, TokenContext};
+use causeway_providers::{FieldValues, Registration as Means, UrlTemplate};
 use causeway_types::{RegistrationId, TenantId, UpstreamClientId};
 use url::Url;
 
 use super::OauthProvider;
-use super::registrations::{issuer_of, registration_redirect_uri};
+use super::registrations::{issuer_of, registered, registration_redirect_uri};
 use super::servers::Server;
 use crate::upstream::connect::failure::{ConnectFailure, SignInError};
 
 /// Our name, where a server shows the name of a client.
 pub(crate) const CLIENT_NAME: &str = "Causeway";
+
+/// Seconds for which an instance is not asked again whether it knows our app. It deletes one that nobody used after a day.
+const VERIFIED_SECONDS: i64 = 3600;
+
+/// The registration that an authorization needs.
+struct Wanted<'a> {
+    tenant_id: &'a TenantId,
+    server: &'a Server,
+    fields: &'a FieldValues,
+    scopes: &'a [String],
+    /// The issuer of the registration.
+    issuer: &'a str,
+}
 
 impl OauthProvider {
     /// Finds the registration for a new authorization, or registers us where the definition says that clients do so
@@ -31,18 +44,80 @@ impl OauthProvider {
         scopes: &[String],
     ) -> Result<Registration, SignInError> {
         let issuer = self.registration_issuer(server, fields);
-        let found = self.registrations.for_authorization(tenant_id, &self.name, &issuer).await?;
-        let back_at = self.clock.now().plus(PENDING_SECONDS);
-        let lasts = |found: &Registration| {
-            found.origin == RegistrationOrigin::Operator || found.expires_at.is_none_or(|end| end > back_at)
-        };
-        if let Some(found) = found.as_ref().filter(|found| lasts(found)) {
-            return Ok(found.clone());
+        let wanted = Wanted { tenant_id, server, fields, scopes, issuer: &issuer };
+        if let Some(found) = self.usable(&wanted).await? {
+            return Ok(found);
         }
-        if let Some(made) = self.document(server, &issuer) {
+        let turn = self.registrations.turns.wait(tenant_id, &self.name, &issuer).await?;
+        let claimed = self.registrations.claim_turn(tenant_id, &self.name, &issuer).await?;
+        let Some(claimed) = claimed else {
+            turn.fail(&ConnectFailure::Unavailable);
+            return Err(ConnectFailure::Unavailable.into());
+        };
+        // Somebody may have registered us meanwhile.
+        let made = match self.usable(&wanted).await {
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => self.register(&wanted).await,
+            Err(error) => Err(error),
+        };
+        self.registrations.end_turn(claimed).await?;
+        if let Err(SignInError::Provider(failure)) = &made {
+            turn.fail(failure);
+        }
+        made
+    }
+
+    /// Finds the registration that serves now: one of the operator's, or one of ours that lasts and that its instance
+    /// still knows.
+    async fn usable(&self, wanted: &Wanted<'_>) -> Result<Option<Registration>, SignInError> {
+        let found = self.registrations.for_authorization(wanted.tenant_id, &self.name, wanted.issuer).await?;
+        let back_at = self.clock.now().plus(PENDING_SECONDS);
+        let Some(found) = found else { return Ok(None) };
+        if found.origin == RegistrationOrigin::Operator {
+            return Ok(Some(found));
+        }
+        if found.expires_at.is_some_and(|end| end <= back_at) || self.is_deleted(wanted, &found).await? {
+            return Ok(None);
+        }
+        Ok(Some(found))
+    }
+
+    /// Whether the instance has deleted the app that we registered there. It is asked from time to time; when it gives no
+    /// answer, the app is taken for what it was.
+    async fn is_deleted(&self, wanted: &Wanted<'_>, found: &Registration) -> Result<bool, SignInError> {
+        let client = self.client_definition()?;
+        let Means::Instance { verify_url: Some(url), .. } = &client.registration else { return Ok(false) };
+        if self.clock.now().since(found.updated_at) < VERIFIED_SECONDS {
+            return Ok(false);
+        }
+        let url = self.filled(url, wanted.fields)?;
+        let token_endpoint = self.token_endpoint(wanted.fields)?;
+        let context = TokenContext {
+            client,
+            registered: registered(found),
+            token_endpoint: &token_endpoint,
+            issuer: None,
+            resource: None,
+            fields: wanted.fields,
+        };
+        let state = self.client.verify_app(&context, &url).await;
+        if state == AppState::Unknown {
+            return Ok(false);
+        }
+        let is_known = state == AppState::Known;
+        if !is_known {
+            tracing::info!(provider = self.name, issuer = wanted.issuer, "the instance has deleted our app");
+        }
+        self.registrations.note_app(wanted.tenant_id, found, is_known).await?;
+        Ok(!is_known)
+    }
+
+    /// Registers us.
+    async fn register(&self, wanted: &Wanted<'_>) -> Result<Registration, SignInError> {
+        let Wanted { tenant_id, server, fields, scopes, issuer } = *wanted;
+        if let Some(made) = self.document(server, issuer) {
             tracing::info!(provider = self.name, issuer, "the provider reads our document");
-            self.registrations.insert(tenant_id, made.clone(), found).await?;
-            return Ok(made);
+            return self.keep_registration(tenant_id, issuer, made).await;
         }
         let Some((endpoint, form)) = self.registration_endpoint(server, fields)? else {
             tracing::warn!(provider = self.name, issuer, "there is no registration for this provider");
@@ -60,7 +135,7 @@ impl OauthProvider {
             scopes,
             methods: server.authentication_methods.as_deref(),
         };
-        let registered = self.client.register(&client).await.map_err(|error| {
+        let answer = self.client.register(&client).await.map_err(|error| {
             tracing::warn!(%error, provider = self.name, issuer, "the provider did not register this server");
             if error.may_pass() { ConnectFailure::Unavailable } else { ConnectFailure::Misconfigured }
         })?;
@@ -68,22 +143,33 @@ impl OauthProvider {
         let made = Registration {
             registration_id,
             provider: self.name.clone(),
-            issuer: issuer_of(&self.definition, &issuer),
+            issuer: issuer_of(&self.definition, issuer),
             origin: RegistrationOrigin::Dynamic,
-            client_id: UpstreamClientId::new(registered.client_id),
-            client_secret: registered.client_secret,
+            client_id: UpstreamClientId::new(answer.client_id),
+            client_secret: answer.client_secret,
             next_secret: None,
-            token_endpoint_auth_method: registered.authentication,
+            token_endpoint_auth_method: answer.authentication,
             redirect_uri,
-            registration_access_token: registered.access_token,
-            registration_client_uri: registered.client_uri.map(String::from),
+            registration_access_token: answer.access_token,
+            registration_client_uri: answer.client_uri.map(String::from),
             state: RegistrationState::Active,
             created_at: now,
             updated_at: now,
-            expires_at: registered.secret_expires_at,
+            expires_at: answer.secret_expires_at,
         };
         tracing::info!(provider = self.name, issuer, "registered at the provider");
-        self.registrations.insert(tenant_id, made.clone(), found).await?;
+        self.keep_registration(tenant_id, issuer, made).await
+    }
+
+    /// Stores a registration in the place of the one that served before.
+    async fn keep_registration(
+        &self,
+        tenant_id: &TenantId,
+        issuer: &str,
+        made: Registration,
+    ) -> Result<Registration, SignInError> {
+        let before = self.registrations.for_authorization(tenant_id, &self.name, issuer).await?;
+        self.registrations.insert(tenant_id, made.clone(), before).await?;
         Ok(made)
     }
 
@@ -99,12 +185,16 @@ impl OauthProvider {
                 Ok(server.registration.clone().map(|endpoint| (endpoint, RegistrationForm::Metadata)))
             }
             Means::Instance { url, .. } => {
-                let url = url.fill(|name| fields.get(name.as_str())).map_err(|error| {
-                    tracing::warn!(%error, provider = self.name, "the address that registers apps cannot be filled");
-                    ConnectFailure::Misconfigured
-                })?;
+                let url = self.filled(url, fields)?;
                 Ok(Some((url, RegistrationForm::Instance)))
             }
         }
+    }
+
+    fn filled(&self, url: &UrlTemplate, fields: &FieldValues) -> Result<Url, ConnectFailure> {
+        url.fill(|name| fields.get(name.as_str())).map_err(|error| {
+            tracing::warn!(%error, provider = self.name, "the address that registers apps cannot be filled");
+            ConnectFailure::Misconfigured
+        })
     }
 }

@@ -185,7 +185,7 @@ impl OauthProvider {
         match error.meaning() {
             RefusalMeaning::Over => RenewalFailure::Over { with },
             RefusalMeaning::Misconfigured | RefusalMeaning::Request => {
-                self.note_misconfigured(&head.tenant_id, &bound.registration).await;
+                self.note_misconfigured(&head.tenant_id, &bound.registration, error).await;
                 RenewalFailure::Passing { retry_after: u64::try_from(PROBE_SECONDS).ok() }
             }
             RefusalMeaning::ActionRequired

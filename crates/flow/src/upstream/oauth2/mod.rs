@@ -7,6 +7,7 @@ pub(crate) mod client_document;
 pub(crate) mod connect;
 pub(crate) mod dynamic_registration;
 pub(crate) mod kept;
+mod registration_turns;
 pub(crate) mod registrations;
 mod revoke;
 pub(crate) mod servers;

@@ -12,14 +12,17 @@ use causeway_providers::oauth::{ClientCredential, RegisteredClient, Registration
 use causeway_providers::{Catalog, ClientAuthentication, Definition};
 use causeway_store::connections::{credentials, heads, reconnect, registrations};
 use causeway_store::{Store, TenantScope};
-use causeway_types::{CredentialId, RegistrationId, Rng, TenantId, TokenEndpointAuthMethod};
+use causeway_types::{CredentialId, RegistrationId, Rng, TenantId, Timestamp, TokenEndpointAuthMethod};
 
+use super::registration_turns::Turns;
 use crate::error::Internal;
 use crate::parts::{ConfiguredRegistration, ConfiguredRegistrations, CtxParts};
 use crate::ring::RingInUse;
 
 /// Seconds between two tries of a registration that a provider does not take.
 pub(crate) const PROBE_SECONDS: i64 = 300;
+/// Seconds between two refusals of a client that registered itself by which it is taken for unknown there.
+const REFUSED_SECONDS: i64 = 600;
 /// Connections to one account that are looked at before a revocation: one that lives is enough.
 pub(super) const MOST_CONNECTIONS: i64 = 1000;
 
@@ -39,6 +42,7 @@ pub(crate) struct Registrations {
     rng: Arc<dyn Rng>,
     issuer: String,
     configured: Arc<RwLock<Arc<Configured>>>,
+    pub(super) turns: Turns,
 }
 
 impl Registrations {
@@ -51,7 +55,16 @@ impl Registrations {
             rng: Arc::clone(&parts.rng),
             issuer: parts.issuer.clone(),
             configured: Arc::new(RwLock::new(Arc::new(configured))),
+            turns: Turns::default(),
         }
+    }
+
+    pub(super) const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Replaces the definitions and settings.
@@ -172,10 +185,47 @@ impl Registrations {
                     registrations::promote_next_secret(scope, &ring, &id, None, now)?;
                 }
                 let (from, to) = (RegistrationState::Misconfigured, RegistrationState::Active);
-                registrations::change_state(scope, &id, from, to, now)?;
+                if registrations::change_state(scope, &id, from, to, now)? {
+                    registrations::forget_refusal(scope, &id, now)?;
+                }
                 Ok(())
             })
             .await
+    }
+
+    /// Notes that an issuer does not know a client that registered itself; `true` when it has said so before, long enough
+    /// ago: the next authorization registers anew.
+    pub(crate) async fn note_refused(
+        &self,
+        tenant_id: &TenantId,
+        registration: &Registration,
+    ) -> Result<bool, Internal> {
+        if registration.origin != RegistrationOrigin::Dynamic {
+            return Ok(false);
+        }
+        let (id, now) = (registration.registration_id.clone(), self.clock.now());
+        let store = self.store.in_tenant(tenant_id);
+        store
+            .write(move |scope| {
+                registrations::note_refused(scope, &id, now, REFUSED_SECONDS).map_err(Internal::from)
+            })
+            .await
+    }
+
+    /// Notes that an instance knows the app that we registered there, or has deleted it: then it is used no more.
+    pub(super) async fn note_app(
+        &self,
+        tenant_id: &TenantId,
+        registration: &Registration,
+        is_known: bool,
+    ) -> Result<(), Internal> {
+        let (id, now) = (registration.registration_id.clone(), self.clock.now());
+        let note = move |scope: &mut TenantScope<'_>| {
+            let note =
+                if is_known { registrations::forget_refusal } else { registrations::abandon_registration };
+            note(scope, &id, now).map_err(Internal::from)
+        };
+        self.store.in_tenant(tenant_id).write(note).await
     }
 
     /// Notes that a provider does not take a registration; `false` when that is known.

@@ -27,6 +27,7 @@ async fn on_each(test: impl AsyncFn(Registrations, Arc<Catalog>)) {
             rng: Arc::new(SystemRng),
             issuer: "https://us.example".to_owned(),
             configured: Arc::new(RwLock::new(Arc::new(configured))),
+            turns: Turns::default(),
         };
         test(all, catalog).await;
         store.close().await;

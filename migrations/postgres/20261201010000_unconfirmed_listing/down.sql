@@ -1,0 +1,2 @@
+ALTER TABLE event_outbox DROP COLUMN managed_account_id;
+ALTER TABLE upstream_session DROP COLUMN unconfirmed_listing;

@@ -1,0 +1,2 @@
+ALTER TABLE provider_registration DROP COLUMN abandoned_at;
+ALTER TABLE provider_registration DROP COLUMN refused_at;
