@@ -46,6 +46,7 @@ use crate::upstream::atproto::handles::HandleChecks;
 use crate::upstream::atproto::profile::UpstreamProfile;
 use crate::upstream::keeper::RENEWAL_TIMEOUT;
 use crate::upstream::keeper::single_flight::SingleFlight;
+use crate::upstream::form;
 use crate::upstream::oauth2;
 use crate::upstream::oauth2::registrations::Registrations;
 use crate::upstream::registry::Upstreams;
@@ -437,6 +438,7 @@ fn implementations(
     atproto: (String, Arc<dyn Upstream>),
 ) -> Vec<(String, Arc<dyn Upstream>)> {
     let mut all = oauth2::providers(parts, catalog, registrations);
+    all.extend(form::providers(parts, catalog, registrations));
     all.extend(parts.upstreams.iter().cloned());
     all.push(atproto);
     all

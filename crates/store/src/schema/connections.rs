@@ -147,6 +147,7 @@ diesel::table! {
         connect_code -> Nullable<Text>,
         connect_code_expires_at -> Nullable<BigInt>,
         unconfirmed_id -> Nullable<Text>,
+        more_connections -> Nullable<Text>,
     }
 }
 

@@ -7,6 +7,7 @@ mod connect;
 mod dynamic_registration;
 pub(crate) mod kept;
 pub(crate) mod registrations;
+pub(crate) mod relaying;
 mod revoke;
 mod servers;
 mod stored;
@@ -19,6 +20,7 @@ use causeway_providers::oauth::ProviderClient;
 use causeway_providers::{Catalog, Definition, Kind, Provider};
 use causeway_types::Rng;
 
+pub(crate) use self::connect::offered_parameters;
 use self::registrations::Registrations;
 use crate::parts::CtxParts;
 use crate::upstream::traits::Upstream;
