@@ -25,6 +25,7 @@ mod conformance {
     pub(crate) mod events;
     mod exchange;
     mod export;
+    mod form_sessions;
     mod graphql;
     mod handles;
     mod identity;
@@ -54,6 +55,7 @@ mod faults {
     mod connections;
     mod crash;
     mod database;
+    mod form;
     mod keep_alive;
     mod keeper;
     mod made_up;

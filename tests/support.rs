@@ -1,5 +1,6 @@
 //! Shared setup of the tests.
 
+pub(crate) mod booking;
 pub(crate) mod connecting;
 mod connections;
 mod networks;

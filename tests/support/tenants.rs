@@ -102,6 +102,7 @@ impl Scene {
                 provider: BEARER.to_owned(),
                 subject: user_id.to_owned(),
                 data: "{}".to_owned(),
+                idle_seconds: None,
             }),
             created_at: now,
             last_used_at: now,

@@ -43,6 +43,8 @@ enum Command {
     Upstream(upstream::Arguments),
     /// Serve a scripted OAuth 2.0 provider with any odd habit
     Provider(upstream::Arguments),
+    /// Serve a scripted booking site that knows a sign-in form and cookies
+    Booking(upstream::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -68,6 +70,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Bench(arguments) => bench::run(&arguments, &root, &caller),
         Command::Upstream(arguments) => upstream::run(&arguments, &root, "scripted-upstream"),
         Command::Provider(arguments) => upstream::run(&arguments, &root, "scripted-provider"),
+        Command::Booking(arguments) => upstream::run(&arguments, &root, "scripted-booking"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `cargo xtask upstream` and `cargo xtask provider`: run the scripted servers of the tests by hand.
+//! `cargo xtask upstream`, `cargo xtask provider` and `cargo xtask booking`: run the scripted servers of the tests by hand.
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -49,7 +49,7 @@ use crate::upstream::keeper::single_flight::SingleFlight;
 use crate::upstream::oauth2::registrations::Registrations;
 use crate::upstream::registry::Upstreams;
 use crate::upstream::traits::Upstream;
-use crate::upstream::{mcp, oauth2};
+use crate::upstream::{form, mcp, oauth2};
 
 /// How long a caller waits for work that continues without it.
 const CALLER_TIMEOUT: Duration = Duration::from_secs(45);
@@ -438,6 +438,7 @@ fn implementations(
 ) -> Vec<(String, Arc<dyn Upstream>)> {
     let mut all = oauth2::providers(parts, catalog, registrations);
     all.extend(mcp::providers(parts, catalog, registrations));
+    all.extend(form::providers(parts, catalog, registrations));
     all.extend(parts.upstreams.iter().cloned());
     all.push(atproto);
     all

@@ -26,6 +26,7 @@ mod check;
 mod definition;
 mod error;
 mod fields;
+pub mod form;
 mod json;
 pub mod mcp;
 mod nearest;
@@ -46,7 +47,9 @@ pub use definition::Definition;
 pub use definition::account::{Cursor, Identity, ManagedAccounts, Paging};
 pub use definition::answer::{Answer, AnswerFields, AnswerFormat, Credential, Expiry, ExpiryUnit};
 pub use definition::capture::{Capture, CaptureSource};
-pub use definition::form::{Form, FormField, FormFieldType, FormRefresh, Prepare, PrepareValue, SignInStep};
+pub use definition::form::{
+    Form, FormAccount, FormField, FormFieldType, FormLogout, FormRefresh, Prepare, PrepareValue, SignInStep,
+};
 pub use definition::key::{Key, KeyField, Verification};
 pub use definition::kind::{Kind, KindName};
 pub use definition::lifetime::Lifetime;

@@ -105,6 +105,11 @@ impl Parameters {
         })
     }
 
+    /// The parameters, in their order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Adds them to the query of an address.
     pub(crate) fn append_to(&self, url: &mut Url) {
         if !self.0.is_empty() {

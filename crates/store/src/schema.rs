@@ -246,6 +246,7 @@ diesel::table! {
         user_id -> Nullable<Text>,
         account_slot -> Nullable<Text>,
         device_slot -> Nullable<Text>,
+        idle_seconds -> Nullable<BigInt>,
         registration_id -> Nullable<Text>,
         social_identity_id -> Nullable<Text>,
         parameters -> Nullable<Text>,

@@ -167,7 +167,7 @@ impl Kept for BearerProvider {
                 if credentials.refresh_token.is_none() {
                     renewed.refresh_token = None;
                 }
-                Ok(Renewed { credentials: renewed, flaw: None, update: None })
+                Ok(Renewed { credentials: renewed, flaw: None, update: None, onto: None })
             }
             (None, Some("invalid_grant")) => Err(RenewalFailure::Over { with: "invalid_grant".to_owned() }),
             _ => Err(RenewalFailure::Passing { retry_after }),
@@ -207,7 +207,7 @@ impl Called for BearerProvider {
         let token = HeaderValue::from_str(&token).map_err(|_| CallError::Refused("header".to_owned()))?;
         headers.insert(AUTHORIZATION, token);
         let url = self.at(&format!("/bearer/api{path}?{}", request.query))?;
-        Ok(Injected { url, challenge: None, may_redirect: false, shows_path: true })
+        Ok(Injected { url, challenge: None, may_redirect: false, shows_path: true, body: None })
     }
 
     fn examine(&self, _: &RelayRequest, answer: Answer<'_>) -> Verdict {
@@ -222,7 +222,7 @@ fn issued(redeemed: &Redeemed) -> Result<Value, ConnectError> {
 }
 
 fn binding(subject: String) -> Binding {
-    Binding::Other(OtherBinding { provider: BEARER.to_owned(), subject, data: "{}".to_owned() })
+    Binding::Other(OtherBinding { provider: BEARER.to_owned(), subject, data: "{}".to_owned(), idle_seconds: None })
 }
 
 impl TestApp {

@@ -159,6 +159,7 @@ impl TestApp {
                 provider: SCRIPTED.to_owned(),
                 subject: user_id.to_owned(),
                 data: binding.to_string(),
+                idle_seconds: None,
             }),
             created_at: now,
             last_used_at: now,

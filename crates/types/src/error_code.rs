@@ -75,6 +75,8 @@ wire_names! {
         UpstreamInterrupted = "upstream_interrupted",
         /// Ours: the response of the upstream server cannot be passed on, such as one of a PDS that is not XRPC.
         UpstreamInvalid = "upstream_invalid",
+        /// Ours: the provider answered a renewal of the session, and renewed nothing. The session stays as it is.
+        RefreshRejected = "refresh_rejected",
         /// Ours: the upstream server refuses our token or proof even when they are new.
         UpstreamRefused = "upstream_refused",
         /// Ours: the provider asks to wait before further calls.
@@ -147,6 +149,7 @@ mod tests {
             "upstream_timeout",
             "upstream_interrupted",
             "upstream_invalid",
+            "refresh_rejected",
             "upstream_refused",
             "upstream_rate_limited",
             "action_required",

@@ -14,8 +14,9 @@ pub(crate) struct ConnectSessionRequest {
     pub(crate) user_id: String,
     /// The providers that the user chooses from.
     pub(crate) providers: Vec<String>,
-    /// Whether the connection follows what the user does (device), or serves automation (background).
-    pub(crate) session_kind: SessionKind,
+    /// Whether the connection follows what the user does (device), or serves automation (background). A list makes one of
+    /// each by one sign-in, at providers whose users sign in on our page.
+    pub(crate) session_kind: SessionKinds,
     /// Where the browser returns to: one of your redirect URIs.
     #[schemars(with = "Option<Url>")]
     pub(crate) return_uri: Option<String>,
@@ -34,6 +35,26 @@ pub(crate) struct ConnectSessionRequest {
     pub(crate) fingerprint: Option<String>,
     /// The connection that is connected again. It keeps its identifier.
     pub(crate) connection_id: Option<String>,
+}
+
+/// One kind of connection, or several.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub(crate) enum SessionKinds {
+    /// One.
+    One(SessionKind),
+    /// Several, each once.
+    Several(Vec<SessionKind>),
+}
+
+impl From<SessionKinds> for Vec<SessionKind> {
+    fn from(kinds: SessionKinds) -> Self {
+        match kinds {
+            SessionKinds::One(kind) => vec![kind],
+            SessionKinds::Several(kinds) => kinds,
+        }
+    }
 }
 
 /// A connect session that was made.
@@ -90,6 +111,17 @@ pub(crate) struct ConfirmRequest {
     pub(crate) connect_code: String,
     /// Your name for the user who is signed in to you in that browser.
     pub(crate) user_id: String,
+}
+
+/// Confirmed connections: the first one, and all of them where one sign-in made several.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ConfirmedConnections<'a> {
+    /// The first one.
+    #[serde(flatten)]
+    pub(crate) first: ConfirmedConnection<'a>,
+    /// All of them, where there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) connections: Vec<ConfirmedConnection<'a>>,
 }
 
 /// A confirmed connection.

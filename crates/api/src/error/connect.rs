@@ -5,6 +5,7 @@ use causeway_flow::connection::begin::BeginError;
 use causeway_flow::connection::complete::CompleteError;
 use causeway_flow::connection::confirm::ConfirmError;
 use causeway_flow::connection::connect_session::ConnectSessionError;
+use causeway_flow::connection::form::SubmitError;
 use causeway_flow::upstream::connect::ConnectFailure;
 
 use super::api::ApiError;
@@ -50,6 +51,20 @@ impl From<BeginError> for PageError {
                 Self::new(StatusCode::FORBIDDEN, error.code(), Problem::ConnectOver)
             }
             BeginError::NotChosen => Self::new(StatusCode::BAD_REQUEST, error.code(), Problem::Undecided),
+        }
+    }
+}
+
+impl From<SubmitError> for PageError {
+    fn from(error: SubmitError) -> Self {
+        let code = error.code();
+        match error {
+            SubmitError::Internal(error) => error.into(),
+            SubmitError::TooMany(error) => error.into(),
+            SubmitError::Spent => Self::new(StatusCode::TOO_MANY_REQUESTS, code, Problem::TooMany),
+            SubmitError::Gone => Self::new(StatusCode::BAD_REQUEST, code, Problem::ConnectOver),
+            SubmitError::NotChosen => Self::new(StatusCode::BAD_REQUEST, code, Problem::Undecided),
+            SubmitError::Site(failure) => Self { code, ..Self::not_connected(&failure) },
         }
     }
 }

@@ -37,6 +37,9 @@ impl From<SessionError> for ApiError {
             SessionError::Ended => {
                 Self::token(error.code(), StatusCode::UNAUTHORIZED, &error.to_string(), TokenType::Bearer)
             }
+            SessionError::RefreshRejected => {
+                Self::new(StatusCode::BAD_GATEWAY, error.code(), &error.to_string())
+            }
             SessionError::NotConfigured(not_configured) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error.code(), &not_configured.to_string())
             }

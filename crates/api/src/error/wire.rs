@@ -25,6 +25,7 @@ use causeway_flow::connection::confirm::ConfirmError;
 use causeway_flow::connection::connect_session::ConnectSessionError;
 use causeway_flow::connection::deauthorize::{DeauthorizeError, SignedRequestError};
 use causeway_flow::connection::error::ConnectionError;
+use causeway_flow::connection::form::SubmitError;
 use causeway_flow::connection::list::ListError;
 use causeway_flow::connection::show::ConnectionError as ShowError;
 use causeway_flow::connection::tenant_client::{InvalidUserId, TenantError};
@@ -303,7 +304,7 @@ fn resources(book: &mut Book) {
     });
     every!(book, json, SessionError {
         ReauthRequired { sign_in_url: None }, Unavailable { retry_after: 7 }, Busy { retry_after: 1 }, Ended,
-        NotConfigured(causeway_flow::upstream::session::NotConfigured("elsewhere".to_owned())), Internal(inside()),
+        NotConfigured(causeway_flow::upstream::session::NotConfigured("elsewhere".to_owned())), RefreshRejected, Internal(inside()),
     });
     book.section("Clients in tenants");
     book.add("no credentials", "", &json(ApiError::no_client()));
@@ -360,6 +361,9 @@ fn resources(book: &mut Book) {
     });
     every!(book, page, BeginError {
         Gone, NotSignedIn(causeway_types::Did::parse("did:web:a.example").unwrap()), NotChosen, Provider(ConnectFailure::Unavailable), Internal(inside()) });
+    every!(book, page, SubmitError {
+        Gone, NotChosen, Spent, TooMany(TOO_MANY), Site(ConnectFailure::Refused), Internal(inside()),
+    });
     every!(book, page, CompleteError { State, Internal(inside()) });
     let failure = |failure: ConnectFailure| page(PageError::not_connected(&failure));
     every!(book, failure, ConnectFailure {

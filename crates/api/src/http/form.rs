@@ -171,6 +171,16 @@ impl Params {
         Some(self.0.remove(at).1).filter(|value| !value.is_empty())
     }
 
+    /// Removes the parameters whose names begin with a text, and returns them without it.
+    pub(crate) fn take_beginning(&mut self, beginning: &str) -> Vec<(String, String)> {
+        let (taken, rest) =
+            std::mem::take(&mut self.0).into_iter().partition(|(name, _)| name.starts_with(beginning));
+        self.0 = rest;
+        let taken: Vec<(String, String)> = taken;
+        let short = |(name, value): (String, String)| (name[beginning.len()..].to_owned(), value);
+        taken.into_iter().map(short).filter(|(_, value)| !value.is_empty()).collect()
+    }
+
     /// Removes and returns the values of `resource`, in their order.
     pub(crate) fn take_resources(&mut self) -> Vec<String> {
         let (resources, rest) =

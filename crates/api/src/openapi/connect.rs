@@ -32,7 +32,7 @@ pub(super) fn paths() -> Vec<Path> {
                     "Confirms that it was the client's user who connected an account",
                 )
                 .json("ConfirmRequest")
-                .answer(200, "the connection, which can be used from now on", "ConfirmedConnection")
+                .answer(200, "the connection, which can be used from now on", "ConfirmedConnections")
                 .errors(&[404, 408, 413, 415]),
             )],
         ),

@@ -33,7 +33,9 @@ pub use self::assets::{
     ASSETS, Asset, CSS, CSS_HREF, DEMO_JS, DEMO_JS_HREF, FAVICON_HREF, FAVICON_SVG, FORM_POST_JS_HREF,
 };
 pub use self::choose::ChoosePage;
-pub use self::connect::{ConnectDonePage, ConnectOffer, ConnectPage};
+pub use self::connect::{
+    ConnectDonePage, ConnectField, ConnectForm, ConnectOffer, ConnectPage, ConnectTrouble,
+};
 pub use self::consent::{AskedScopes, CONSENT_ACTION, ConsentPage};
 pub use self::data_deletion::DataDeletionPage;
 pub use self::device::{DEVICE_ACTION, DEVICE_CONFIRM_ACTION, DeviceConfirmPage, DeviceDonePage, DevicePage};

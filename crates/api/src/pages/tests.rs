@@ -44,6 +44,17 @@ fn asked_in(lang: Lang, scope: &str, contents: &str) -> AskedScopes {
     AskedScopes::new(lang, &scope, &contents, &declared)
 }
 
+fn evil_form() -> ConnectForm {
+    use causeway_flow::upstream::traits::FormFieldType as T;
+    let field = |kind| ConnectField { name: evil(), label: Some(evil()), kind };
+    ConnectForm {
+        origin: evil(),
+        fields: [T::Text, T::Email, T::Password, T::Otp].map(field).into(),
+        step: Some(evil()),
+        trouble: Some(ConnectTrouble::Refused),
+    }
+}
+
 fn connect() -> ConnectPage {
     ConnectPage {
         client_name: "Statusphere".into(),
@@ -56,7 +67,9 @@ fn connect() -> ConnectPage {
             title: "GitHub".into(),
             host: Some("github.acme.example".into()),
             scopes: vec!["read:user".into()],
+            form: None,
         }],
+        is_device: false,
         is_background: true,
         is_reconnection: true,
         form_token: "token".into(),

@@ -160,6 +160,18 @@ pub(super) struct Connect {
     pub(super) proceed: Around,
     pub(super) done: &'static str,
     pub(super) done_what: Around,
+    pub(super) site_note: &'static str,
+    pub(super) used_once: &'static str,
+    pub(super) device: &'static str,
+    pub(super) sign_in: Around,
+    pub(super) step: Around,
+    pub(super) label_text: &'static str,
+    pub(super) label_email: &'static str,
+    pub(super) label_password: &'static str,
+    pub(super) label_otp: &'static str,
+    pub(super) refused: &'static str,
+    pub(super) unavailable: &'static str,
+    pub(super) unusable: &'static str,
 }
 
 pub(super) struct DataDeletion {

@@ -4,6 +4,7 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use causeway_domain::connection::Connection;
 use causeway_flow::connection::confirm;
 use causeway_flow::connection::connect_session::{self, ConnectSessionParams};
 use causeway_flow::connection::tenant_client::TenantClient;
@@ -11,7 +12,7 @@ use causeway_types::secret::{ConnectCode, PlainToken};
 use causeway_types::{ConnectSessionId, ErrorCode, Timestamp};
 
 use crate::bodies::connect::{
-    ConfirmRequest, ConfirmedConnection, ConnectSessionRequest, ConnectSessionState, NewConnectSession,
+    ConfirmRequest, ConfirmedConnection, ConfirmedConnections, ConnectSessionRequest, ConnectSessionState, NewConnectSession,
     ShownConnectSession,
 };
 use crate::error::ApiError;
@@ -40,7 +41,7 @@ async fn make(
     let params = ConnectSessionParams {
         user_id: asked.user_id,
         providers: asked.providers,
-        session_kind: asked.session_kind,
+        session_kinds: asked.session_kind.into(),
         return_uri: asked.return_uri,
         state: asked.state,
         scopes: asked.scopes,
@@ -102,17 +103,28 @@ async fn confirmed(
 ) -> Result<HttpResponse, ApiError> {
     let ConfirmRequest { connect_code, user_id } = read_json(req, payload).await.map_err(unreadable)?;
     let code = PlainToken::<ConnectCode>::presented(connect_code);
-    let connection = confirm::confirm(&state.ctx, client, &code, &user_id).await?;
-    let head = &connection.head;
-    let body = ConfirmedConnection {
-        connection_id: head.session_id.as_str(),
-        provider: head.provider(),
-        user_id: connection.slot.user.user_id.as_str(),
-        session_kind: head.kind,
-        state: head.state,
-        account_ref: head.subject(),
+    let connections = confirm::confirm(&state.ctx, client, &code, &user_id).await?;
+    let first = connections.first().ok_or_else(ApiError::not_found)?;
+    let several = if connections.len() > 1 { &*connections } else { &[] };
+    let body = ConfirmedConnections {
+        first: ConfirmedConnection::of(first),
+        connections: several.iter().map(ConfirmedConnection::of).collect(),
     };
     Ok(json_no_store(StatusCode::OK, &body))
+}
+
+impl<'a> ConfirmedConnection<'a> {
+    fn of(connection: &'a Connection) -> Self {
+        let head = &connection.head;
+        Self {
+            connection_id: head.session_id.as_str(),
+            provider: head.provider(),
+            user_id: connection.slot.user.user_id.as_str(),
+            session_kind: head.kind,
+            state: head.state,
+            account_ref: head.subject(),
+        }
+    }
 }
 
 /// Another JSON than the endpoint expects is a request that cannot be served; it is about no client's metadata.

@@ -26,7 +26,7 @@ pub enum UpstreamAccess {
     DpopBound(DpopBound),
     /// A token.
     Bearer(Secret),
-    /// Cookies, as JSON.
+    /// Cookies, and perhaps a token, in the form of the provider's code.
     CookieJar(Secret),
 }
 

@@ -43,6 +43,8 @@ pub struct OtherBinding {
     pub subject: String,
     /// Data that the provider's code needs to renew and to revoke, in its own form. No secret.
     pub data: String,
+    /// Seconds without use after which the session ends by itself; `None`: it does not.
+    pub idle_seconds: Option<i64>,
 }
 
 /// A session or credentials of another kind than the code at hand is for.
@@ -123,21 +125,27 @@ impl SessionHead {
         }
     }
 
-    /// When it ends unless it is used before; `None`: it has no idle end. Sessions at other providers than AT Protocol
-    /// servers have none: they are bound to no browser, and kept alive until somebody ends them.
+    /// When it ends unless it is used before; `None`: it has no idle end. Of sessions at other providers than AT Protocol
+    /// servers, only those at sites that know a device have one: all others are bound to no browser, and kept alive until
+    /// somebody ends them.
     pub fn idle_end(&self) -> Option<Timestamp> {
-        self.atproto().ok()?;
-        self.kind.idle_seconds().map(|seconds| self.last_used_at.plus(seconds))
+        let seconds = match &self.binding {
+            Binding::Atproto(_) => self.kind.idle_seconds(),
+            Binding::Other(other) => other.idle_seconds,
+        };
+        seconds.map(|seconds| self.last_used_at.plus(seconds))
     }
 
     /// The browser or app that a device session belongs to, by a name that only its client sees: the hash of
     /// client and browser, so that two clients cannot find out that they see the same browser.
     pub fn fingerprint(&self) -> Option<String> {
-        let hash = || {
-            let parts = ["causeway device fingerprint", self.client_id.as_str(), self.browser_id.as_str()];
-            URL_SAFE_NO_PAD.encode(Sha256::digest(parts.join("\0")))
-        };
-        (self.kind == SessionKind::Device).then(hash)
+        (self.kind == SessionKind::Device).then(|| Self::fingerprint_of(&self.client_id, &self.browser_id))
+    }
+
+    /// The fingerprint of a browser at a client.
+    pub fn fingerprint_of(client_id: &ClientId, browser_id: &BrowserSessionId) -> String {
+        let parts = ["causeway device fingerprint", client_id.as_str(), browser_id.as_str()];
+        URL_SAFE_NO_PAD.encode(Sha256::digest(parts.join("\0")))
     }
 
     /// The state at `now`: an idle session has ended whether or not a sweep has noticed.
@@ -196,7 +204,7 @@ mod tests {
 
     fn elsewhere() -> SessionHead {
         let (provider, subject, data) = ("elsewhere".to_owned(), "17".to_owned(), String::new());
-        head(Binding::Other(OtherBinding { provider, subject, data }))
+        head(Binding::Other(OtherBinding { provider, subject, data, idle_seconds: None }))
     }
 
     #[test]

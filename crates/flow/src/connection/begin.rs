@@ -89,10 +89,11 @@ pub async fn view(ctx: &Ctx, token: &PlainToken<Connect>) -> Result<ConnectView,
     trace::correlate(session.correlation_id.as_ref());
     let client = lookup::find(ctx, &session.client_id).await?.ok_or(BeginError::Gone)?;
     // A provider that the operator has withdrawn since is not offered any more.
-    let offered = session
-        .providers
-        .iter()
-        .filter(|name| may_connect(ctx, &client, &session.user, name, kind_of(&session)));
+    let is_granted = |name: &String| {
+        let kinds = &session.session_kinds;
+        kinds.iter().all(|kind| may_connect(ctx, &client, &session.user, name, *kind))
+    };
+    let offered = session.providers.iter().filter(|name| is_granted(name));
     let offers: Vec<_> =
         offered.filter_map(|name| Some((name.clone(), offer(ctx, &session, name)?))).collect();
     if offers.is_empty() {
@@ -132,15 +133,26 @@ async fn run(
     {
         return Err(BeginError::NotSignedIn(did));
     }
-    let chosen = match (chosen, &*offers) {
-        (None, [(only, _)]) => only,
-        (None, _) => return Err(BeginError::NotChosen),
-        (Some(chosen), offers) => {
-            offers.iter().map(|(name, _)| name).find(|name| *name == chosen).ok_or(BeginError::NotChosen)?
-        }
-    };
+    let (chosen, offer) = choose(&offers, chosen)?;
+    if offer.form.is_some() {
+        // It is filled in here.
+        return Err(BeginError::NotChosen);
+    }
     let way = Way { session: &session, client: &client, provider: chosen, browser, again: None };
     send(ctx, &way, Some(token.hash())).await
+}
+
+/// The chosen one of the offers; it may be left out if there is one.
+pub(super) fn choose<'a>(
+    offers: &'a [(String, Offer)],
+    chosen: Option<&str>,
+) -> Result<(&'a str, &'a Offer), BeginError> {
+    let found = match (chosen, offers) {
+        (None, [only]) => Some(only),
+        (None, _) => None,
+        (Some(chosen), offers) => offers.iter().find(|(name, _)| *name == chosen),
+    };
+    found.map(|(name, offer)| (name.as_str(), offer)).ok_or(BeginError::NotChosen)
 }
 
 /// The way of one user to one provider.

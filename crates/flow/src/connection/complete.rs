@@ -14,7 +14,7 @@ use crate::client::lookup;
 use crate::connection::begin::{self, BeginError, Way, connecting};
 use crate::connection::connect_session::{self, audit_event};
 use crate::connection::returned::Returned;
-use crate::connection::store::{self, Authorized, Stored};
+use crate::connection::store::{self, Authorized, Made, Stored};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::trace;
@@ -145,11 +145,11 @@ async fn consume_state(
 }
 
 /// An authorization that is being completed.
-struct Attempt<'a> {
-    ctx: &'a Ctx,
-    begun: PendingConnection,
-    session: ConnectSession,
-    upstream: &'a dyn Upstream,
+pub(super) struct Attempt<'a> {
+    pub(super) ctx: &'a Ctx,
+    pub(super) begun: PendingConnection,
+    pub(super) session: ConnectSession,
+    pub(super) upstream: &'a dyn Upstream,
 }
 
 impl Attempt<'_> {
@@ -214,7 +214,7 @@ impl Attempt<'_> {
     }
 
     /// Keeps what was issued, or gives it back at once.
-    async fn keep(&self, redeemed: &Redeemed) -> Result<KeptAnswer, Internal> {
+    pub(super) async fn keep(&self, redeemed: &Redeemed) -> Result<KeptAnswer, Internal> {
         let Self { ctx, begun, upstream, .. } = self;
         let kept = kept_answer::keep(ctx, &begun.tenant_id, &begun.state, redeemed).await;
         if kept.is_err()
@@ -233,12 +233,8 @@ impl Attempt<'_> {
         redeemed: &Redeemed,
         kept: &KeptAnswer,
     ) -> Result<Returned, ConnectError> {
-        let Self { ctx, begun, session, upstream } = self;
-        let new = upstream.identify(completion, redeemed).await?;
-        let authorized = Authorized::of(ctx, begun, session, new);
-        if let Some(failure) = self.check(&authorized).await? {
-            return Err(failure.into());
-        }
+        let Self { ctx, session, .. } = self;
+        let authorized = self.identified(completion, redeemed).await?;
         // This browser is the one that was sent to the provider, in which the user was signed in then.
         let is_did = session.user.namespace.is_did();
         let is_confirmed = is_did || session.return_uri.is_none();
@@ -246,10 +242,46 @@ impl Attempt<'_> {
             return Err(ConnectFailure::Refused.into());
         }
         let event = self.audit_event("ok", &authorized.connection);
-        match store::store(ctx, session, &authorized, kept, event, is_confirmed).await? {
+        let made = [Made { authorized, kept: kept.clone(), event }];
+        match store::store(ctx, session, &made, is_confirmed).await? {
             Stored::Connected(code) => Ok(Returned::connected(session, code.as_ref())),
             Stored::NoRefreshToken => Err(ConnectFailure::NoRefreshToken.into()),
         }
+    }
+
+    /// Finds out whose account what was redeemed is for, and compares it with what is there.
+    async fn identified(
+        &self,
+        completion: &Completion<'_>,
+        redeemed: &Redeemed,
+    ) -> Result<Authorized, ConnectError> {
+        let Self { ctx, begun, session, upstream } = self;
+        let new = upstream.identify(completion, redeemed).await?;
+        let authorized = Authorized::of(ctx, begun, session, new);
+        match self.check(&authorized).await? {
+            Some(failure) => Err(failure.into()),
+            None => Ok(authorized),
+        }
+    }
+
+    /// The same for what was redeemed without a callback.
+    pub(super) async fn judged(
+        &self,
+        redeemed: &Redeemed,
+        answer: &CallbackParams,
+    ) -> Result<Authorized, ConnectError> {
+        let reconnected = self.reconnected_subject().await?;
+        let subjects: Vec<&str> = reconnected.iter().map(String::as_str).collect();
+        let Self { begun, .. } = self;
+        let pending = pending_of(&begun.provider, &begun.payload);
+        let completion = Completion {
+            tenant_id: &begun.tenant_id,
+            pending: &pending,
+            answer,
+            subjects: &subjects,
+            begun_at: begun.created_at,
+        };
+        self.identified(&completion, redeemed).await
     }
 
     /// Compares a new connection with the one that it is to replace.
@@ -297,7 +329,7 @@ impl Attempt<'_> {
 
     /// Gives back what was issued for a connection that is not made. After a fault of ours nobody knows whether it was: then
     /// the answer is given back later, unless it is settled.
-    async fn give_back(&self, kept: KeptAnswer, redeemed: &Redeemed, error: ConnectError) -> ConnectError {
+    pub(super) async fn give_back(&self, kept: KeptAnswer, redeemed: &Redeemed, error: ConnectError) -> ConnectError {
         if let ConnectError::Failed(_) = &error {
             kept_answer::give_back(self.ctx, &self.begun.provider, kept, redeemed).await;
         }
@@ -347,7 +379,7 @@ impl Attempt<'_> {
         Ok(Returned::failed(session, failure))
     }
 
-    fn audit_event(&self, outcome: &str, connection: &Connection) -> AuditEvent {
+    pub(super) fn audit_event(&self, outcome: &str, connection: &Connection) -> AuditEvent {
         let event = audit_event(self.ctx, Actor::User, "connect", outcome, &self.session);
         event.of_connection(connection)
     }

@@ -57,7 +57,7 @@ impl ConfirmError {
     }
 }
 
-/// Confirms that a connection is this user's. It takes the place of the one that was there before, or, where one was
+/// Confirms that connections are this user's: one, or several that were made by one sign-in. Each takes the place of the one that was there before, or, where one was
 /// connected again, gives it its access.
 ///
 /// # Errors
@@ -68,7 +68,7 @@ pub async fn confirm(
     own: &TenantClient,
     code: &PlainToken<ConnectCode>,
     user_id: &str,
-) -> Result<Connection, ConfirmError> {
+) -> Result<Vec<Connection>, ConfirmError> {
     let user = own.user(user_id).map_err(|_| ConfirmError::UserId)?;
     let (now, tenant_id, client_id) = (ctx.now(), own.tenant_id.clone(), own.client.client_id.clone());
     let event = audit::event(ctx, Actor::Client, "connect", "confirmed").of_client(&client_id);
@@ -79,27 +79,33 @@ pub async fn confirm(
             Confirmation { tenant_id: &tenant_id, client_id: &client_id, user: &user, code: &hash };
         let confirmed = connect_sessions::consume_connect_code(scope.connection(), confirmation, now)?;
         let Some(confirmed) = confirmed else { return Ok(Err(ConfirmError::Code)) };
-        let unconfirmed_id = &confirmed.unconfirmed_id;
-        let Some(pending) = heads::find_connection(scope, unconfirmed_id)? else {
-            return Ok(Err(ConfirmError::Code));
-        };
-        if !is_entitled(&client, pending.head.provider(), pending.head.kind) {
-            return Ok(Err(ConfirmError::NotEntitled));
-        }
-        let followed = match confirm_in(scope, &inner, &confirmed, now)? {
-            Confirming::Done(followed) => followed,
-            Confirming::Gone => return Ok(Err(ConfirmError::Code)),
-            Confirming::NoRefreshToken => {
-                return Ok(Err(ConfirmError::NoRefreshToken { given_back: unconfirmed_id.clone() }));
+        for one in &confirmed {
+            let Some(pending) = heads::find_connection(scope, &one.unconfirmed_id)? else {
+                return Ok(Err(ConfirmError::Code));
+            };
+            if !is_entitled(&client, pending.head.provider(), pending.head.kind) {
+                return Ok(Err(ConfirmError::NotEntitled));
             }
-        };
-        let Some(connection) = heads::find_connection(scope, &followed.connection_id)? else {
-            return Ok(Err(ConfirmError::Code));
-        };
-        insert_audit_event(scope.connection(), &event.clone().of_connection(&connection))?;
-        Ok::<_, Internal>(Ok((connection, followed)))
+        }
+        let (mut connections, mut all) = (Vec::new(), Vec::new());
+        for one in &confirmed {
+            let followed = match confirm_in(scope, &inner, one, now)? {
+                Confirming::Done(followed) => followed,
+                Confirming::Gone => return Ok(Err(ConfirmError::Code)),
+                Confirming::NoRefreshToken => {
+                    return Ok(Err(ConfirmError::NoRefreshToken { given_back: one.unconfirmed_id.clone() }));
+                }
+            };
+            let Some(connection) = heads::find_connection(scope, &followed.connection_id)? else {
+                return Ok(Err(ConfirmError::Code));
+            };
+            insert_audit_event(scope.connection(), &event.clone().of_connection(&connection))?;
+            connections.push(connection);
+            all.push(followed);
+        }
+        Ok::<_, Internal>(Ok((connections, all)))
     });
-    let (connection, followed) = match done.await? {
+    let (connections, all) = match done.await? {
         Ok(done) => done,
         Err(error) => {
             if let ConfirmError::NoRefreshToken { given_back } = &error {
@@ -108,9 +114,11 @@ pub async fn confirm(
             return Err(error);
         }
     };
-    trace::correlate(connection.head.correlation_id.as_ref());
-    follow_up(ctx, followed).await;
-    Ok(connection)
+    trace::correlate(connections.first().and_then(|first| first.head.correlation_id.as_ref()));
+    for followed in all {
+        follow_up(ctx, followed).await;
+    }
+    Ok(connections)
 }
 
 /// The work that is left once a confirmation is committed.
@@ -120,12 +128,6 @@ pub(super) struct Followed {
     pub(super) connection_id: UpstreamSessionId,
     /// The session that ended for it: the connection that it takes the place of, or the access that was replaced.
     ended: Option<UpstreamSessionId>,
-}
-
-impl Default for Followed {
-    fn default() -> Self {
-        Self { connection_id: UpstreamSessionId::new(""), ended: None }
-    }
 }
 
 /// The result of a confirmation.

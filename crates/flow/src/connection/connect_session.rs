@@ -38,8 +38,8 @@ pub struct ConnectSessionParams {
     pub user_id: String,
     /// The providers that the user chooses from.
     pub providers: Vec<String>,
-    /// The kind of connection.
-    pub session_kind: SessionKind,
+    /// The kinds of connection, each once: several where the user signs in on a page of ours.
+    pub session_kinds: Vec<SessionKind>,
     /// Where the browser returns to: one of the client's redirect URIs.
     pub return_uri: Option<String>,
     /// The client's own value, returned unchanged.
@@ -175,7 +175,7 @@ pub async fn create(
         client_id: own.client.client_id.clone(),
         user,
         providers: params.providers,
-        session_kinds: vec![params.session_kind],
+        session_kinds: params.session_kinds,
         scopes: (!params.scopes.is_empty()).then_some(params.scopes),
         parameters: params.parameters,
         return_uri: params.return_uri,
@@ -306,9 +306,16 @@ fn check(ctx: &Ctx, client: &Client, params: &ConnectSessionParams) -> Result<()
     {
         return Err(E::Providers);
     }
-    let kind = params.session_kind;
-    if let Some(refused) = providers.iter().find(|name| !is_entitled(client, name, kind)) {
-        return Err(if may_be_of(client, kind) {
+    let kinds = &params.session_kinds;
+    if kinds.is_empty() || (kinds.len() > 1 && (kinds[0] == kinds[1] || kinds.len() > 2)) {
+        return Err(E::Value("session_kind must be device or background, or a list of both"));
+    }
+    if kinds.len() > 1 && params.connection_id.is_some() {
+        return Err(E::Value("a connection is connected again alone: session_kind must be its own"));
+    }
+    let is_granted = |name: &&String| kinds.iter().all(|kind| is_entitled(client, name, *kind));
+    if let Some(refused) = providers.iter().find(|name| !is_granted(name)) {
+        return Err(if kinds.iter().all(|kind| may_be_of(client, *kind)) {
             E::NotEntitled(refused.chars().take(64).collect())
         } else {
             E::NoBackground
@@ -317,7 +324,12 @@ fn check(ctx: &Ctx, client: &Client, params: &ConnectSessionParams) -> Result<()
     let asked = AskedOffer { scopes: &params.scopes, parameters: &params.parameters };
     for provider in providers {
         let offered = match ctx.upstreams().named(provider) {
-            Ok(upstream) => upstream.offer(&asked).map(drop),
+            Ok(upstream) => match upstream.offer(&asked) {
+                Ok(offer) if offer.form.is_none() && kinds.len() > 1 => {
+                    return Err(E::Value("session_kind can be a list at providers alone whose users sign in here"));
+                }
+                offered => offered.map(drop),
+            },
             Err(_) => Err(OfferError::NotOffered),
         };
         offered.map_err(|error| E::Offer { provider: provider.clone(), error })?;
@@ -343,7 +355,7 @@ async fn find_own(
     });
     let is_wanted = |connection: &Connection| {
         connection.slot.user == *user
-            && connection.head.kind == params.session_kind
+            && params.session_kinds.contains(&connection.head.kind)
             && params.providers.iter().any(|name| name == connection.head.provider())
             && matches!(connection.head.state, SessionState::Active | SessionState::ReauthRequired)
     };

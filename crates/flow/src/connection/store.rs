@@ -16,7 +16,7 @@ use causeway_types::{
     CredentialId, IdentityId, ManagedAccountId, PlainToken, SessionState, TenantUser, UpstreamSessionId,
 };
 
-use crate::connection::confirm::{self, Confirming, Followed};
+use crate::connection::confirm::{self, Confirming};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::upstream::answer::write_tenant_answer;
@@ -61,7 +61,9 @@ impl Authorized {
     ) -> Self {
         let (now, user): (_, &TenantUser) = (ctx.now(), &session.user);
         let NewConnection { binding, credentials, account } = new;
-        let NewAccount { issuer, display_name, account_slot, managed, is_complete, metadata } = account;
+        let NewAccount {
+            issuer, display_name, account_slot, device_slot, managed, is_complete, metadata
+        } = account;
         let head = SessionHead {
             session_id: UpstreamSessionId::issued(ctx.rng(), ctx.unix_millis()),
             tenant_id: session.tenant_id.clone(),
@@ -101,8 +103,7 @@ impl Authorized {
             (account, CredentialId::issued(ctx.rng(), ctx.unix_millis()), new.credentials)
         };
         let pages = managed.into_iter().map(page).collect();
-        // No provider of these kinds binds its access to a device.
-        let slot = Slot { user: user.clone(), account_slot, device_slot: String::new() };
+        let slot = Slot { user: user.clone(), account_slot, device_slot };
         let connection = Connection {
             head,
             slot,
@@ -119,76 +120,95 @@ impl Authorized {
     }
 }
 
-/// Stores a connection, finishes its connect session, and settles the answer that it came of.
+/// A connection to store.
+pub(super) struct Made {
+    /// The connection.
+    pub(super) authorized: Authorized,
+    /// The answer that it came of.
+    pub(super) kept: KeptAnswer,
+    /// Its audit event.
+    pub(super) event: AuditEvent,
+}
+
+/// Stores the connections of a connect session, at least one, finishes it, and settles the answers that they came of: all in
+/// one transaction.
 ///
 /// # Errors
 /// When the database does not take it.
 pub(super) async fn store(
     ctx: &Ctx,
     session: &ConnectSession,
-    authorized: &Authorized,
-    kept: &KeptAnswer,
-    event: AuditEvent,
+    made: &[Made],
     is_confirmed: bool,
 ) -> Result<Stored, Internal> {
     let now = ctx.now();
     let code = (!is_confirmed).then(|| PlainToken::<ConnectCode>::issued(ctx.rng(), ctx.unix_millis()));
     let hash = code.as_ref().map(PlainToken::hash);
-    let unconfirmed_id = authorized.connection.head.session_id.clone();
-    let connection_id = session.connection_id.clone().unwrap_or_else(|| unconfirmed_id.clone());
     let followed = write_tenant_answer(ctx, &session.tenant_id, || {
-        let (ctx, session, new, kept) = (ctx.clone(), session.clone(), authorized.clone(), kept.clone());
-        let (hash, event) = (hash.clone(), event.clone());
-        let (unconfirmed_id, mut connection_id) = (unconfirmed_id.clone(), connection_id.clone());
+        let (ctx, session, hash) = (ctx.clone(), session.clone(), hash.clone());
+        let made: Vec<_> = made
+            .iter()
+            .map(|Made { authorized, kept, event }| (authorized.clone(), kept.clone(), event.clone()))
+            .collect();
         move |scope: &mut TenantScope<'_>| {
-            if heads::find_connection(scope, &unconfirmed_id)?.is_some() {
-                // An earlier try did commit after all.
-                return Ok(Some(Followed::default()));
-            }
-            insert(scope, &ctx, &new)?;
-            let mut followed = Followed::default();
-            if is_confirmed {
-                let confirmed = Confirmed {
-                    connection_id: connection_id.clone(),
-                    unconfirmed_id: unconfirmed_id.clone(),
-                };
-                match confirm::confirm_in(scope, &ctx, &confirmed, now)? {
-                    Confirming::Done(done) => {
-                        connection_id.clone_from(&done.connection_id);
-                        followed = done;
-                    }
-                    // It is ended, and revoked like any other.
-                    Confirming::NoRefreshToken if kept.use_up(scope.connection())? => return Ok(None),
-                    Confirming::NoRefreshToken | Confirming::Gone => {
-                        return Err(Internal::Inconsistent("the connection is not what it was any more"));
+            let (mut all, mut followed) = (Vec::new(), Vec::new());
+            for (new, kept, _) in &made {
+                let unconfirmed_id = new.connection.head.session_id.clone();
+                if heads::find_connection(scope, &unconfirmed_id)?.is_some() {
+                    // An earlier try did commit after all.
+                    return Ok(Some(Vec::new()));
+                }
+                insert(scope, &ctx, new)?;
+                let connection_id = session.connection_id.clone().unwrap_or_else(|| unconfirmed_id.clone());
+                let mut confirmed = Confirmed { connection_id, unconfirmed_id };
+                if is_confirmed {
+                    match confirm::confirm_in(scope, &ctx, &confirmed, now)? {
+                        Confirming::Done(done) => {
+                            confirmed.connection_id.clone_from(&done.connection_id);
+                            followed.push(done);
+                        }
+                        // It is ended, and revoked like any other.
+                        Confirming::NoRefreshToken if kept.use_up(scope.connection())? => return Ok(None),
+                        Confirming::NoRefreshToken | Confirming::Gone => {
+                            return Err(Internal::Inconsistent("the connection is not what it was any more"));
+                        }
                     }
                 }
+                all.push(confirmed);
             }
+            let Some((first, more)) = all.split_first() else { return Ok(Some(followed)) };
             let outcome = ConnectOutcome {
                 outcome: CONNECTED.to_owned(),
-                connection_id: Some(connection_id.clone()),
+                connection_id: Some(first.connection_id.clone()),
                 finished_at: now,
             };
             let code = hash.as_ref().map(|code| NewConnectCode {
                 code,
-                unconfirmed_id: &unconfirmed_id,
+                unconfirmed_id: &first.unconfirmed_id,
+                more,
                 expires_at: now.plus(CONNECT_CODE_SECONDS),
             });
             let (tenant_id, id) = (&session.tenant_id, &session.connect_session_id);
             let c = scope.connection();
             connect_sessions::finish_connect_session(c, tenant_id, id, &outcome, code)?;
-            if !kept.use_up(c)? {
-                return Err(Internal::Inconsistent("the answer was given back meanwhile"));
+            for (_, kept, event) in &made {
+                if !kept.use_up(c)? {
+                    return Err(Internal::Inconsistent("the answer was given back meanwhile"));
+                }
+                insert_audit_event(c, event)?;
             }
-            insert_audit_event(c, &event)?;
             Ok(Some(followed))
         }
     })
     .await?;
     let Some(followed) = followed else { return Ok(Stored::NoRefreshToken) };
-    let (session, kind) = (&authorized.connection.head.session_id, authorized.connection.head.kind);
-    tracing::info!(%session, session.kind = kind.as_str(), "account connected");
-    confirm::follow_up(ctx, followed).await;
+    for Made { authorized, .. } in made {
+        let (session, kind) = (&authorized.connection.head.session_id, authorized.connection.head.kind);
+        tracing::info!(%session, session.kind = kind.as_str(), "account connected");
+    }
+    for followed in followed {
+        confirm::follow_up(ctx, followed).await;
+    }
     Ok(Stored::Connected(code))
 }
 

@@ -114,6 +114,38 @@ pub fn acquire(
     ctx.limits().apply(action, client, address, ctx.now(), RateLimiter::acquire)
 }
 
+/// A sign-in with what was typed on a page of ours.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FormSignIn<'a> {
+    /// The tenant.
+    pub(crate) tenant: &'a str,
+    /// The provider, and the account that was typed.
+    pub(crate) account: Option<(&'a str, &'a str)>,
+    /// The source address.
+    pub(crate) address: Option<IpAddr>,
+}
+
+/// Sign-ins to one account of a site: nobody finds out its password here.
+const OF_SITE_ACCOUNT: RateLimit = RateLimit { count: 10, seconds: 900 };
+/// Sign-ins from one address.
+const OF_ADDRESS: RateLimit = RateLimit { count: 30, seconds: 600 };
+/// Sign-ins in one tenant.
+const OF_TENANT: RateLimit = RateLimit { count: 300, seconds: 600 };
+
+/// Counts a sign-in at a site by its account, its address and its tenant, or refuses it.
+///
+/// # Errors
+/// [`TooMany`].
+pub(crate) fn acquire_form(ctx: &Ctx, sign_in: &FormSignIn<'_>) -> Result<(), TooMany> {
+    let limits = ctx.limits();
+    let mut keys = vec![(limits.hasher.hash_one(("tenant", sign_in.tenant)), OF_TENANT)];
+    keys.extend(sign_in.account.map(|it| (limits.hasher.hash_one(("account", it)), OF_SITE_ACCOUNT)));
+    let network = sign_in.address.map(Network::from);
+    keys.extend(network.map(|it| (limits.hasher.hash_one(("address", it)), OF_ADDRESS)));
+    let mut buckets = limits.forms.lock().unwrap_or_else(PoisonError::into_inner);
+    buckets.acquire(&keys, ctx.now())
+}
+
 /// Checks whether an action would be refused, without counting it.
 ///
 /// # Errors
@@ -167,6 +199,8 @@ fn acquire_available(buckets: &mut Buckets, keys: Keys<'_>, now: Timestamp) -> R
 pub struct Limits {
     limits: RateLimits,
     actions: [Mutex<Buckets>; RateLimitedAction::ALL.len()],
+    /// Sign-ins at sites.
+    forms: Mutex<Buckets>,
     refused: [AtomicU64; RateLimitedAction::ALL.len()],
     /// Randomly keyed, so that nobody can choose names or addresses that collide.
     hasher: RandomState,
@@ -178,6 +212,7 @@ impl Limits {
         Self {
             limits,
             actions: std::array::from_fn(|_| Mutex::new(RateLimiter::new(CAPACITY))),
+            forms: Mutex::new(RateLimiter::new(CAPACITY)),
             refused: Default::default(),
             hasher: RandomState::new(),
             warned: AtomicBool::new(false),

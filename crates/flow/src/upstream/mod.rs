@@ -4,6 +4,7 @@ pub(crate) mod answer;
 pub mod atproto;
 pub mod connect;
 pub mod export;
+pub(crate) mod form;
 pub mod keeper;
 pub(crate) mod mcp;
 pub mod oauth2;

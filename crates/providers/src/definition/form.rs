@@ -12,7 +12,7 @@ use super::relay::{RawRelay, Relay, RelayFields};
 use super::request::{RequestBody, headers};
 use super::rule::{RawRule, Rule};
 use crate::check::{Check, FieldKind, Step};
-use crate::values::http::HeaderName;
+use crate::values::http::{HeaderName, Method};
 use crate::values::name::FieldName;
 use crate::values::pointer::JsonPointer;
 use crate::values::seconds::Seconds;
@@ -28,8 +28,12 @@ pub struct Form {
     pub login: SignInStep,
     /// Steps after it, each if the site asks for it, such as a one-time password.
     pub next: Vec<SignInStep>,
-    /// Renewal of a token; `None`: only by its cookies.
+    /// The place of the account's identifier.
+    pub account: FormAccount,
+    /// Renewal of a session; `None`: nothing renews it.
     pub refresh: Option<FormRefresh>,
+    /// The request that ends a session; `None`: the site has none.
+    pub logout: Option<FormLogout>,
     /// Lifetime of a session.
     pub lifetime: Lifetime,
     /// Calls that are relayed.
@@ -71,6 +75,22 @@ pub struct SignInStep {
     pub when: Option<Rule>,
     /// The place of the token in the answer; `None`: cookies alone.
     pub token: Option<JsonPointer>,
+    /// The answer that signs the user in. Beside it the token has to be there, if there is a place for it, and the cookie.
+    /// `None`, and neither token nor cookie: an answer that is no error and does not lead back to the form.
+    pub success: Option<Rule>,
+    /// The cookie that a sign-in sets.
+    pub cookie: Option<String>,
+}
+
+/// The place of the identifier of the account that signed in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FormAccount {
+    /// What the user typed into this field.
+    Field(String),
+    /// In the answer that signs the user in.
+    Json(JsonPointer),
+    /// Nowhere: the connection itself stands for the account.
+    Nowhere,
 }
 
 /// A field that users fill in.
@@ -100,19 +120,42 @@ pub enum FormFieldType {
     Otp,
 }
 
-/// Renewal of a token of a site.
+/// Renewal of a session of a site.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FormRefresh {
     /// The address.
     pub url: UrlTemplate,
-    /// Values that are sent, as JSON.
+    /// Values that are sent.
     pub body: BTreeMap<String, Template>,
-    /// The place of the new token.
-    pub token: JsonPointer,
+    /// Encoding of those.
+    pub encoding: RequestBody,
+    /// Further headers.
+    pub headers: BTreeMap<HeaderName, Template>,
+    /// The place of the new token; `None`: cookies alone.
+    pub token: Option<JsonPointer>,
+    /// The answer that renews; `None`: every success with a new token. There is this or a place for the token.
+    pub success: Option<Rule>,
     /// The answer by which the site has ended the session.
     pub logout: Option<Rule>,
-    /// The age at which a token is renewed before use although it lives.
+    /// The age at which a session is renewed before use although it lives.
     pub max_age: Option<Seconds>,
+    /// The age at which a background session is renewed although nobody uses it.
+    pub keep_alive: Option<Seconds>,
+}
+
+/// The end of a session at a site.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FormLogout {
+    /// The address.
+    pub url: UrlTemplate,
+    /// The method.
+    pub method: Method,
+    /// Values that are sent.
+    pub body: BTreeMap<String, Template>,
+    /// Encoding of those.
+    pub encoding: RequestBody,
+    /// Further headers.
+    pub headers: BTreeMap<HeaderName, Template>,
 }
 
 /// A website that knows cookies and a sign-in form.
@@ -130,6 +173,7 @@ pub(crate) struct RawForm {
     #[schemars(required)]
     login: Option<RawLogin>,
     refresh: Option<RawFormRefresh>,
+    logout: Option<RawFormLogout>,
     #[serde(default)]
     lifetime: RawLifetime,
     #[schemars(required)]
@@ -163,6 +207,12 @@ pub(crate) struct RawLogin {
     headers: BTreeMap<HeaderName, Template>,
     /// The token in the answer [default: cookies alone]
     token: Option<RawPlace>,
+    /// The answer that signs the user in [default: one that is no error and does not lead back to the form]
+    success: Option<RawRule>,
+    /// The name of a cookie that a sign-in sets
+    cookie: Option<String>,
+    /// The identifier of the account in the answer [default: what was typed into the first field that is no password]
+    account: Option<RawPlace>,
 }
 
 /// `[[login.prepare]]`: a request before the sign-in, for its cookies and for values that the sign-in has to send.
@@ -202,6 +252,10 @@ pub(crate) struct RawStep {
     headers: BTreeMap<HeaderName, Template>,
     /// The token in the answer
     token: Option<RawPlace>,
+    /// The answer that signs the user in [default: one that is no error and does not lead back to the form]
+    success: Option<RawRule>,
+    /// The name of a cookie that the step sets
+    cookie: Option<String>,
 }
 
 /// A field that users fill in.
@@ -238,16 +292,44 @@ pub(crate) struct RawFormRefresh {
     /// The address
     #[schemars(required)]
     url: Option<UrlTemplate>,
-    /// Values that are sent, as JSON; fields: token, fingerprint
+    /// Values that are sent; fields: token, fingerprint
     #[serde(default)]
     body: BTreeMap<String, Template>,
-    /// The new token in the answer
-    #[schemars(required)]
+    /// Encoding of those [default: json]
+    encoding: Option<RequestBody>,
+    /// Further headers; fields: token, fingerprint
+    #[serde(default)]
+    headers: BTreeMap<HeaderName, Template>,
+    /// The new token in the answer [default: cookies alone]
     token: Option<RawPlace>,
+    /// The answer that renews; needed without token [default: a success with a token]
+    success: Option<RawRule>,
     /// The answer by which the site has ended the session
     logout: Option<RawRule>,
-    /// The age at which a token is renewed before use although it lives
+    /// The age at which a session is renewed before use although it lives; one that was never renewed counts as older
     max_age: Option<Seconds>,
+    /// The age at which a background session is renewed although nobody uses it [default: max_age]
+    keep_alive: Option<Seconds>,
+}
+
+/// `[logout]` of a form: how a session is ended at the site.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "FormLogout")]
+pub(crate) struct RawFormLogout {
+    /// The address
+    #[schemars(required)]
+    url: Option<UrlTemplate>,
+    /// The method [default: POST]
+    method: Option<Method>,
+    /// Values that are sent; fields: token, fingerprint
+    #[serde(default)]
+    body: BTreeMap<String, Template>,
+    /// Encoding of those [default: json]
+    encoding: Option<RequestBody>,
+    /// Further headers; fields: token, fingerprint
+    #[serde(default)]
+    headers: BTreeMap<HeaderName, Template>,
 }
 
 impl RawForm {
@@ -256,6 +338,7 @@ impl RawForm {
         let rest = RestOfForm {
             login: self.login,
             refresh: self.refresh,
+            logout: self.logout,
             lifetime: self.lifetime,
             relay: self.relay,
         };
@@ -267,6 +350,7 @@ impl RawForm {
 pub(crate) struct RestOfForm {
     login: Option<RawLogin>,
     refresh: Option<RawFormRefresh>,
+    logout: Option<RawFormLogout>,
     lifetime: RawLifetime,
     relay: Option<RawRelay>,
 }
@@ -283,21 +367,34 @@ impl RestOfForm {
             Some(refresh) => refresh.check(check).map(Some),
             None => Some(None),
         };
+        let logout = match self.logout {
+            Some(logout) => logout.check(check).map(Some),
+            None => Some(None),
+        };
         let lifetime = self.lifetime.check(check);
         let relay = check.required("relay", self.relay, "add the table, with origins");
-        let has_token = login.as_ref().is_none_or(|(_, login, next)| {
-            std::iter::once(login).chain(next).any(|step| step.token.is_some())
+        let has_token = login.as_ref().is_none_or(|login| {
+            std::iter::once(&login.first).chain(&login.next).any(|step| step.token.is_some())
         });
         let credentials: &[&str] = if has_token { &["token"] } else { &[] };
-        let fields = RelayFields { credentials, others: &["fingerprint"] };
+        let fields = RelayFields { credentials, others: &["fingerprint"], has_session: true };
         let relay = relay.and_then(|relay| relay.check(&fields, check));
-        let (prepare, login, next) = login?;
-        Some(Form { prepare, login, next, refresh: refresh?, lifetime, relay: relay? })
+        let CheckedLogin { prepare, first: login, next, account } = login?;
+        let (refresh, logout, relay) = (refresh?, logout?, relay?);
+        Some(Form { prepare, login, next, account, refresh, logout, lifetime, relay })
     }
 }
 
+/// `[login]`, checked.
+struct CheckedLogin {
+    prepare: Vec<Prepare>,
+    first: SignInStep,
+    next: Vec<SignInStep>,
+    account: FormAccount,
+}
+
 impl RawLogin {
-    fn check(self, check: &mut Check<'_, '_>) -> Option<(Vec<Prepare>, SignInStep, Vec<SignInStep>)> {
+    fn check(self, check: &mut Check<'_, '_>) -> Option<CheckedLogin> {
         let prepare: Vec<_> =
             self.prepare.into_iter().enumerate().map(|(index, raw)| raw.check(index, check)).collect();
         let step = RawStep {
@@ -308,8 +405,14 @@ impl RawLogin {
             values: self.values,
             headers: self.headers,
             token: self.token,
+            success: self.success,
+            cookie: self.cookie,
         };
         let login = step.check("login", check);
+        let account = match self.account {
+            Some(place) => place.json("login.account", check).map(FormAccount::Json),
+            None => login.as_ref().map(typed_account),
+        };
         let next: Vec<_> = self
             .next
             .into_iter()
@@ -324,8 +427,16 @@ impl RawLogin {
             })
             .collect();
         let prepare = prepare.into_iter().collect::<Option<_>>();
-        Some((prepare?, login?, next.into_iter().collect::<Option<_>>()?))
+        let next = next.into_iter().collect::<Option<_>>();
+        Some(CheckedLogin { prepare: prepare?, first: login?, next: next?, account: account? })
     }
+}
+
+/// The first field that is no password: it names the account.
+fn typed_account(login: &SignInStep) -> FormAccount {
+    let names = |field: &&FormField| matches!(field.kind, FormFieldType::Text | FormFieldType::Email);
+    let field = login.fields.iter().find(names);
+    field.map_or(FormAccount::Nowhere, |field| FormAccount::Field(field.name.clone()))
 }
 
 impl RawPrepare {
@@ -393,6 +504,13 @@ impl RawStep {
             Some(place) => place.json(&format!("{key}.token"), check).map(Some),
             None => Some(None),
         };
+        let success = match self.success {
+            Some(rule) => rule.check(&format!("{key}.success"), check).map(Some),
+            None => Some(None),
+        };
+        if self.cookie.as_ref().is_some_and(String::is_empty) {
+            check.report(&format!("{key}.cookie"), "is empty", "write the name of a cookie");
+        }
         Some(SignInStep {
             url: url?,
             fields: fields.into_iter().collect::<Option<_>>()?,
@@ -401,6 +519,8 @@ impl RawStep {
             headers: self.headers,
             when: None,
             token: token?,
+            success: success?,
+            cookie: self.cookie,
         })
     }
 }
@@ -419,12 +539,20 @@ impl RawFormRefresh {
         if let Some(url) = &url {
             check.url("refresh.url", url, Step::Later);
         }
-        for (name, template) in &self.body {
-            check.template(&format!("refresh.body.{name}"), template, Step::Later, &FIELDS);
+        let key = "refresh";
+        check_sent(key, &self.body, &self.headers, check);
+        let token = match self.token {
+            Some(place) => place.json("refresh.token", check).map(Some),
+            None => Some(None),
+        };
+        let success = match self.success {
+            Some(rule) => rule.check("refresh.success", check).map(Some),
+            None => Some(None),
+        };
+        if let (Some(None), Some(None)) = (&token, &success) {
+            let fix = "name the place of the new token, such as token = { json = \"/token\" }, or the answer: success";
+            check.report("refresh.token", "is missing", fix);
         }
-        let fix = "name the place of the new token, such as token = { json = \"/token\" }";
-        let token = check.required("refresh.token", self.token, fix);
-        let token = token.and_then(|place| place.json("refresh.token", check));
         let logout = match self.logout {
             Some(rule) => rule.check("refresh.logout", check).map(Some),
             None => Some(None),
@@ -432,9 +560,43 @@ impl RawFormRefresh {
         Some(FormRefresh {
             url: url?,
             body: self.body,
+            encoding: self.encoding.unwrap_or(RequestBody::Json),
+            headers: self.headers,
             token: token?,
+            success: success?,
             logout: logout?,
             max_age: self.max_age,
+            keep_alive: self.keep_alive,
         })
     }
+}
+
+impl RawFormLogout {
+    fn check(self, check: &mut Check<'_, '_>) -> Option<FormLogout> {
+        let url = check.required("logout.url", self.url, "write the address that ends a session");
+        if let Some(url) = &url {
+            check.url("logout.url", url, Step::Later);
+        }
+        check_sent("logout", &self.body, &self.headers, check);
+        Some(FormLogout {
+            url: url?,
+            method: self.method.unwrap_or(Method::Post),
+            body: self.body,
+            encoding: self.encoding.unwrap_or(RequestBody::Json),
+            headers: self.headers,
+        })
+    }
+}
+
+/// Checks the values that are sent with a session.
+fn check_sent(
+    key: &str,
+    body: &BTreeMap<String, Template>,
+    sent: &BTreeMap<HeaderName, Template>,
+    check: &mut Check<'_, '_>,
+) {
+    for (name, template) in body {
+        check.template(&format!("{key}.body.{name}"), template, Step::Later, &FIELDS);
+    }
+    headers(&format!("{key}.headers"), sent, Step::Later, &FIELDS, check);
 }

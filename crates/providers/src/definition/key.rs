@@ -180,7 +180,7 @@ impl RestOfKey {
         // A key that could not be read is a field nevertheless.
         let relay = match &fields {
             Some(_) => relay
-                .and_then(|relay| relay.check(&RelayFields { credentials: &secret, others: &plain }, check)),
+                .and_then(|relay| relay.check(&RelayFields { credentials: &secret, others: &plain, has_session: false }, check)),
             None => None,
         };
         let lifetime = self.lifetime.check(check);

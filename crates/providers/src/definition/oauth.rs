@@ -387,7 +387,7 @@ impl RawClient {
             .into_iter()
             .any(|count| count.is_none_or(|count| count > 0));
         let others: &[&str] = if has_accounts { &["client_id", "account"] } else { &["client_id"] };
-        let fields = RelayFields { credentials: &["token"], others };
+        let fields = RelayFields { credentials: &["token"], others, has_session: false };
         let relay = match self.relay {
             Some(relay) => relay.check(&fields, check).map(Some),
             None => Some(None),

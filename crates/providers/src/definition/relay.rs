@@ -52,12 +52,23 @@ pub struct Relay {
 }
 
 /// Places of the credential in a call. There is at least one, unless cookies are all there is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inject {
     /// Headers.
     pub header: BTreeMap<HeaderName, Template>,
     /// Parameters of the address.
     pub query: BTreeMap<String, Template>,
+    /// Cookies, beside those of the session.
+    pub cookie: BTreeMap<String, Template>,
+    /// Members of bodies in JSON, and fields of forms.
+    pub body: BTreeMap<String, Template>,
+}
+
+impl Inject {
+    /// All templates.
+    pub(crate) fn templates(&self) -> impl Iterator<Item = &Template> {
+        self.header.values().chain(self.query.values()).chain(self.cookie.values()).chain(self.body.values())
+    }
 }
 
 /// A parameter that callers may not send.
@@ -157,6 +168,12 @@ pub(crate) struct RawInject {
     /// Parameters of the address; the same fields
     #[serde(default)]
     query: BTreeMap<String, Template>,
+    /// Cookies, beside those of the session: only for the kind form
+    #[serde(default)]
+    cookie: BTreeMap<String, Template>,
+    /// Members of bodies in JSON, and fields of forms: only for the kind form
+    #[serde(default)]
+    body: BTreeMap<String, Template>,
 }
 
 /// A parameter that callers may not send.
@@ -192,6 +209,8 @@ pub(crate) struct RelayFields<'a> {
     pub(crate) credentials: &'a [&'a str],
     /// Further fields.
     pub(crate) others: &'a [&'a str],
+    /// Whether calls are made with a session of a site, which has more places for its token.
+    pub(crate) has_session: bool,
 }
 
 const AUTHORIZATION: &str = "Authorization";
@@ -276,13 +295,13 @@ impl Inject {
     /// RFC 6750 section 2.1, where there is one credential; `None` where it has to be said.
     fn bearer(fields: &RelayFields<'_>) -> Option<Self> {
         let credential = match fields.credentials {
-            [] => return Some(Self { header: BTreeMap::new(), query: BTreeMap::new() }),
+            [] => return Some(Self::default()),
             [credential] => credential,
             _ => return None,
         };
         let name = HeaderName::parse(AUTHORIZATION).ok()?;
         let value = Template::parse(&format!("Bearer {{{credential}}}")).ok()?;
-        Some(Self { header: BTreeMap::from([(name, value)]), query: BTreeMap::new() })
+        Some(Self { header: BTreeMap::from([(name, value)]), ..Self::default() })
     }
 }
 
@@ -292,15 +311,23 @@ impl RawInject {
         for (name, template) in &self.query {
             check.template(&format!("relay.inject.query.{name}"), template, Step::Later, own);
         }
-        let templates = || self.header.values().chain(self.query.values());
+        for (place, values) in [("cookie", &self.cookie), ("body", &self.body)] {
+            let key = format!("relay.inject.{place}");
+            check.only_with(&key, values.first_key_value().as_ref(), fields.has_session, "to the kind form");
+            for (name, template) in values {
+                check.template(&format!("{key}.{name}"), template, Step::Later, own);
+            }
+        }
+        let inject =
+            Inject { header: self.header, query: self.query, cookie: self.cookie, body: self.body };
         let is_credential = |name: &FieldName| fields.credentials.contains(&name.as_str());
-        let is_there = templates().any(|template| template.fields().any(is_credential));
+        let is_there = inject.templates().any(|template| template.fields().any(is_credential));
         if !is_there && !fields.credentials.is_empty() {
             let fix = format!("use {{{}}} in a header or parameter", fields.credentials.join("} or {"));
             check.report("relay.inject", "does not contain the credential", fix);
             return None;
         }
-        Some(Inject { header: self.header, query: self.query })
+        Some(inject)
     }
 }
 

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
+use serde_json::{Map, Value};
+use url::form_urlencoded;
+use zeroize::Zeroizing;
 
 use super::error::TargetError;
 use super::parameters;
@@ -24,7 +27,33 @@ pub fn reads_body(relay: &Relay, content_type: Option<&str>) -> bool {
     let essence = essence_of(content_type);
     let is_file = FILES.iter().any(|file| essence.starts_with(file)) && !essence.ends_with("xml");
     let has_parameters = is_json(&essence) || [FORM, MULTIPART].contains(&&*essence);
-    (!relay.deny_parameters.is_empty() && !is_file) || (strips && has_parameters)
+    let injects = !relay.inject.body.is_empty();
+    (!relay.deny_parameters.is_empty() && !is_file) || ((strips || injects) && has_parameters)
+}
+
+/// Adds members to a body: to an object in JSON, or to the fields of a form. The rest of it stays as it is. A body of
+/// another kind is `None`.
+pub fn with_members<'a>(
+    content_type: Option<&str>,
+    body: &[u8],
+    members: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Option<Bytes> {
+    let essence = essence_of(content_type);
+    let with = if essence == FORM {
+        let mut form = form_urlencoded::Serializer::new(String::from_utf8(body.to_vec()).ok()?);
+        form.extend_pairs(members);
+        form.finish().into_bytes()
+    } else if is_json(&essence) {
+        let is_empty = serde_json::from_slice::<Map<String, Value>>(body).ok()?.is_empty();
+        let at = body.iter().position(|byte| *byte == b'{')? + 1;
+        let added = members.map(|(name, value)| format!("{}:{}", Value::from(name), Value::from(value)));
+        let added = Zeroizing::new(added.collect::<Vec<_>>().join(","));
+        let comma: &[u8] = if is_empty || added.is_empty() { b"" } else { b"," };
+        [&body[..at], added.as_bytes(), comma, &body[at..]].concat()
+    } else {
+        return None;
+    };
+    Some(Bytes::from_owner(Zeroizing::new(with)))
 }
 
 /// Checks the parameters of a body in the same way as those of an address.

@@ -34,6 +34,8 @@ pub struct CallCredential<'a> {
 pub struct InjectedCredential {
     headers: HeaderMap,
     query: Parameters,
+    cookies: Parameters,
+    body: Parameters,
 }
 
 impl fmt::Debug for InjectedCredential {
@@ -47,6 +49,16 @@ impl InjectedCredential {
     pub fn apply(self, url: &mut Url, headers: &mut HeaderMap) {
         headers.extend(self.headers);
         self.query.append_to(url);
+    }
+
+    /// The cookies, beside those of the session, as they are in a header.
+    pub fn cookies(&self) -> Zeroizing<String> {
+        Zeroizing::new(self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; "))
+    }
+
+    /// The members that go into a body, in their order.
+    pub fn body(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.body.iter()
     }
 }
 
@@ -62,6 +74,8 @@ pub fn inject(relay: &Relay, credential: &CallCredential<'_>) -> Result<Injected
             let value = Zeroizing::new(filled(template, known)?);
             set_header(&mut injected.headers, name.as_str(), &value)?;
         }
+        injected.cookies.fill(&relay.inject.cookie, known)?;
+        injected.body.fill(&relay.inject.body, known)?;
         injected.query.fill(&relay.inject.query, known)
     })?;
     credential.add_extras(&mut injected.query)?;

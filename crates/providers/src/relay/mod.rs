@@ -9,7 +9,7 @@ pub(crate) mod parameters;
 mod strip;
 mod target;
 
-pub use body::{check_body, reads_body};
+pub use body::{check_body, reads_body, with_members};
 pub use error::TargetError;
 pub use examine::{AnswerMeaning, CallAnswer, examine, needs_body};
 pub use inject::{CallCredential, InjectedCredential, inject};

@@ -52,7 +52,7 @@ const CREDENTIALS: [&str; 4] = ["access_token", "client_secret", "oauth_token", 
 
 /// The names of the parameters that carry credentials at a provider.
 pub(crate) fn credentials(relay: &Relay) -> Vec<&str> {
-    let injected = relay.inject.query.keys();
+    let injected = relay.inject.query.keys().chain(relay.inject.body.keys());
     let stripped = relay.strip_urls.iter().flat_map(|url| &url.parameters);
     injected.chain(stripped).map(String::as_str).chain(CREDENTIALS).collect()
 }

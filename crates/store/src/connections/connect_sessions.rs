@@ -189,6 +189,8 @@ pub struct NewConnectCode<'a> {
     pub code: &'a TokenHash<ConnectCode>,
     /// The unconfirmed connection.
     pub unconfirmed_id: &'a UpstreamSessionId,
+    /// Further ones that were made with it, and the connections that their client sees.
+    pub more: &'a [Confirmed],
     /// When it ends.
     pub expires_at: Timestamp,
 }
@@ -205,6 +207,8 @@ pub fn finish_connect_session(
     code: Option<NewConnectCode<'_>>,
 ) -> Result<bool, StoreError> {
     let unfinished = row!(tenant_id, id).filter(dsl::finished_at.is_null());
+    let more: Vec<_> = code.iter().flat_map(|new| new.more).map(Confirmed::pair).collect();
+    let more = (!more.is_empty()).then(|| column("more_connections").to_json(&more)).transpose()?;
     let finished = diesel::update(unfinished).set((
         dsl::used.eq(true),
         dsl::outcome.eq(Some(&outcome.outcome)),
@@ -213,6 +217,7 @@ pub fn finish_connect_session(
         dsl::connect_code.eq(code.map(|new| new.code.as_str())),
         dsl::connect_code_expires_at.eq(code.map(|new| new.expires_at.as_secs())),
         dsl::unconfirmed_id.eq(code.map(|new| new.unconfirmed_id.as_str())),
+        dsl::more_connections.eq(more),
     ));
     Ok(fixed!(finished).execute(c)? == 1)
 }
@@ -266,7 +271,14 @@ pub struct Confirmed {
     pub unconfirmed_id: UpstreamSessionId,
 }
 
-/// Consumes the code of a finished connect session: once, in time, by its client, and for the same user.
+impl Confirmed {
+    fn pair(&self) -> (&str, &str) {
+        (self.connection_id.as_str(), self.unconfirmed_id.as_str())
+    }
+}
+
+/// Consumes the code of a finished connect session: once, in time, by its client, and for the same user. It confirms at
+/// least one connection.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -274,7 +286,7 @@ pub fn consume_connect_code(
     c: &mut AnyConnection,
     confirmation: Confirmation<'_>,
     now: Timestamp,
-) -> Result<Option<Confirmed>, StoreError> {
+) -> Result<Option<Vec<Confirmed>>, StoreError> {
     let TenantUser { namespace, user_id } = confirmation.user;
     let unused = dsl::connect_session
         .filter(dsl::connect_code.eq(confirmation.code.as_str()))
@@ -285,11 +297,19 @@ pub fn consume_connect_code(
         .filter(dsl::connect_code_expires_at.gt(now.as_secs()));
     let consumed = diesel::update(unused)
         .set(dsl::connect_code.eq(None::<String>))
-        .returning((dsl::connection_id, dsl::unconfirmed_id));
-    let consumed = fixed!(consumed).get_result::<(Option<String>, Option<String>)>(c).optional()?;
-    let Some((connection_id, unconfirmed_id)) = consumed else { return Ok(None) };
+        .returning((dsl::connection_id, dsl::unconfirmed_id, dsl::more_connections));
+    let consumed = fixed!(consumed).get_result::<(Option<String>, Option<String>, Option<String>)>(c);
+    let Some((connection_id, unconfirmed_id, more)) = consumed.optional()? else { return Ok(None) };
     // Codes of the version before confirm the connection that they are for.
     let connection_id = UpstreamSessionId::new(column("connection_id").present(connection_id)?);
     let unconfirmed_id = unconfirmed_id.map_or_else(|| connection_id.clone(), UpstreamSessionId::new);
-    Ok(Some(Confirmed { connection_id, unconfirmed_id }))
+    let mut confirmed = vec![Confirmed { connection_id, unconfirmed_id }];
+    if let Some(more) = more {
+        let more: Vec<(String, String)> = column("more_connections").json(&more)?;
+        confirmed.extend(more.into_iter().map(|(connection_id, unconfirmed_id)| Confirmed {
+            connection_id: UpstreamSessionId::new(connection_id),
+            unconfirmed_id: UpstreamSessionId::new(unconfirmed_id),
+        }));
+    }
+    Ok(Some(confirmed))
 }

@@ -388,6 +388,26 @@ pub fn renew_credential(
     Ok(renewed)
 }
 
+/// Puts other secrets in the place of those of an iteration, as old as they are; `false` when there is no live credential of
+/// it. The caller has locked the head.
+///
+/// # Errors
+/// [`StoreError`] when encryption or a query fails.
+pub fn replace_secrets(
+    scope: &mut TenantScope<'_>,
+    ring: &EncryptionKeyRing,
+    session_id: &UpstreamSessionId,
+    iteration: i64,
+    credentials: &Credentials,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let Some(id) = find_user_credential_id(scope, session_id, iteration)? else { return Ok(false) };
+    let current = row!(scope, id).filter(dsl::iteration.eq(iteration)).filter(dsl::deleted_at.is_null());
+    let payload = payload::encrypt(ring, &id, credentials)?;
+    let replaced = diesel::update(current).set((dsl::payload.eq(payload), dsl::updated_at.eq(now.as_secs())));
+    Ok(fixed!(replaced).execute(scope.connection())? == 1)
+}
+
 /// Activates the pending credentials of a connection; `false` when its user's is not among them.
 ///
 /// # Errors

@@ -220,6 +220,21 @@ pub fn lock_connection(
     Ok(())
 }
 
+/// Finds the user's credential of a head's iteration, and locks the head until the transaction ends; `None` when the head has
+/// moved on, or has ended.
+///
+/// # Errors
+/// [`StoreError`] when a query fails, or the row is corrupt or does not open.
+pub fn lock_credentials(
+    c: &mut AnyConnection,
+    ring: &EncryptionKeyRing,
+    head: &SessionHead,
+) -> Result<Option<Credentials>, StoreError> {
+    let scope = &mut TenantScope::enter(c, &head.tenant_id);
+    lock_connection(scope, &head.session_id)?;
+    credentials::find_user_credential(scope, ring, &head.session_id, head.iteration, false)
+}
+
 /// Selects connections. One that was never confirmed is on no list, however it ended: whoever opened the link may not have
 /// been the client's user.
 #[derive(Clone, Debug, Default)]

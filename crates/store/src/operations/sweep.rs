@@ -106,6 +106,10 @@ const ABANDONED: &str = "SELECT session_id AS id FROM upstream_session \
 const IDLE: &str = "SELECT session_id AS id FROM upstream_session \
     WHERE session_kind = 'device' AND provider = 'atproto' AND state <> 'ended' AND last_used_at <= $1 \
     ORDER BY last_used_at LIMIT $2";
+/// The same for sessions at sites, each of which has its own.
+const IDLE_AT_SITES: &str = "SELECT session_id AS id FROM upstream_session \
+    WHERE idle_seconds IS NOT NULL AND state <> 'ended' AND last_used_at + idle_seconds <= $1 \
+    ORDER BY last_used_at LIMIT $2";
 /// Clients registered over HTTP long ago that no user ever signed in to, or not for as long as anything is
 /// retained. Each subquery reads one entry of an index.
 const UNUSED_CLIENTS: &str = "SELECT client_id AS id FROM oauth_client \
@@ -163,6 +167,7 @@ pub fn sweep_expired(c: &mut AnyConnection, now: Timestamp, limit: i64) -> Resul
     if let Some(idle_seconds) = SessionKind::Device.idle_seconds() {
         sweep.end_stale(IDLE, idle_seconds)?;
     }
+    sweep.end_stale(IDLE_AT_SITES, 0)?;
     sweep.delete_bygone()?;
     sweep.delete_unused_clients()?;
     Ok(sweep.count)

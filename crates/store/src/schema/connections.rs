@@ -154,6 +154,7 @@ diesel::table! {
         begun_at -> Nullable<BigInt>,
         prompted_at -> Nullable<BigInt>,
         is_declined -> Bool,
+        more_connections -> Nullable<Text>,
     }
 }
 

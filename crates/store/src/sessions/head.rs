@@ -25,6 +25,7 @@ pub(crate) struct HeadRow {
     handle: Option<String>,
     subject: Option<String>,
     binding: Option<String>,
+    idle_seconds: Option<i64>,
     session_kind: String,
     state: String,
     browser_id: String,
@@ -57,6 +58,7 @@ impl HeadRow {
             handle: None,
             subject: None,
             binding: None,
+            idle_seconds: None,
             session_kind: session.kind.as_str().to_owned(),
             state: session.state.as_str().to_owned(),
             browser_id: session.browser_id.as_str().to_owned(),
@@ -85,9 +87,12 @@ impl HeadRow {
                 verified_at: Some(verified_at.as_secs()),
                 ..row
             },
-            Binding::Other(OtherBinding { subject, data, .. }) => {
-                Self { subject: Some(subject.clone()), binding: Some(data.clone()), ..row }
-            }
+            Binding::Other(OtherBinding { subject, data, idle_seconds, .. }) => Self {
+                subject: Some(subject.clone()),
+                binding: Some(data.clone()),
+                idle_seconds: *idle_seconds,
+                ..row
+            },
         })
     }
 
@@ -113,6 +118,7 @@ impl HeadRow {
                 provider: self.provider,
                 subject: head("subject").present(self.subject)?,
                 data: head("binding").present(self.binding)?,
+                idle_seconds: self.idle_seconds,
             })
         };
         Ok(SessionHead {

@@ -164,6 +164,7 @@ pub(crate) fn other_session(client: &Client, kind: SessionKind, state: SessionSt
             provider: "example".to_owned(),
             subject: "user-17".to_owned(),
             data: r#"{"issuer":"https://id.example"}"#.to_owned(),
+            idle_seconds: None,
         }),
         ..session(client, kind, state)
     }

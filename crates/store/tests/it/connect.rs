@@ -198,6 +198,7 @@ fn a_connect_code_confirms_one_user_once() {
                     let new = NewConnectCode {
                         code: &code,
                         unconfirmed_id: &owned.head.session_id,
+                        more: &[],
                         expires_at: until,
                     };
                     connect_sessions::finish_connect_session(c, tenant, id, outcome, Some(new))
@@ -230,7 +231,7 @@ fn a_connect_code_confirms_one_user_once() {
                     connection_id: owned.head.session_id.clone(),
                     unconfirmed_id: owned.head.session_id.clone(),
                 };
-                assert_eq!(consume(c, 299)?, Some(confirmed));
+                assert_eq!(consume(c, 299)?, Some(vec![confirmed]));
                 assert_eq!(consume(c, 299)?, None, "once");
                 Ok(())
             })

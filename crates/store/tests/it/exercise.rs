@@ -61,6 +61,7 @@ pub(crate) fn head(client: &Client, kind: SessionKind, state: SessionState) -> S
             provider: "example".to_owned(),
             subject: "account-1".to_owned(),
             data: "{}".to_owned(),
+            idle_seconds: None,
         }),
         ..session(client, kind, state)
     }

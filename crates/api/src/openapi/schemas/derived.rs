@@ -12,7 +12,7 @@ use crate::bodies::admin::{
     AdminSessions, AdminWhose,
 };
 use crate::bodies::connect::{
-    ConfirmRequest, ConfirmedConnection, ConnectSessionRequest, NewConnectSession, ShownConnectSession,
+    ConfirmRequest, ConfirmedConnection, ConfirmedConnections, ConnectSessionRequest, NewConnectSession, ShownConnectSession,
 };
 use crate::bodies::connection::{ConnectionDetail, Connections, ShareWith};
 use crate::bodies::connection_use::{
@@ -43,6 +43,7 @@ pub(super) fn all() -> Map<String, Value> {
         .add::<NewConnectSession<'_>>()
         .add::<ShownConnectSession<'_>>()
         .add::<ConfirmedConnection<'_>>()
+        .add::<ConfirmedConnections<'_>>()
         .add::<Tenants<'_>>()
         .add::<Users<'_>>()
         .add::<ExportedUser<'_>>()

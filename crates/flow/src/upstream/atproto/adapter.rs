@@ -115,7 +115,7 @@ impl Kept for Atproto {
                 let flaw = answer.flaw;
                 let credentials =
                     credentials_of(&answer, scope, (&bound.key, bound.jkt.as_str()), self.clock.now());
-                Ok(Renewed { credentials, flaw, update: None })
+                Ok(Renewed { credentials, flaw, update: None, onto: None })
             }
             Err(error) => Err(self.failure(account, &error)),
         }

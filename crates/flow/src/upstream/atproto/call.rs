@@ -88,7 +88,7 @@ impl Called for Atproto {
                 XrpcSignError::Header(_) => HttpError::Blocked("the access token cannot be sent").into(),
             })?;
         url.set_query(Some(request.query.as_str()).filter(|query| !query.is_empty()));
-        Ok(Injected { url, challenge: nonce, may_redirect: false, shows_path: true })
+        Ok(Injected { url, challenge: nonce, may_redirect: false, shows_path: true, body: None })
     }
 
     /// Errors about our credentials come with status 400 or 401, and their body may tell.

@@ -18,6 +18,7 @@ use causeway_types::{SessionState, Timestamp, UpstreamSessionId};
 use futures_util::future::{Either, select};
 use tokio::time::{sleep, timeout};
 
+use super::absorbed;
 use super::head::{Evaluation, evaluate};
 use super::lease::{HeldLease, LEASE_SECONDS};
 use super::reason::Reason;
@@ -27,7 +28,7 @@ use crate::operations::audit;
 use crate::upstream::answer::{write_answer, write_tenant_answer};
 use crate::upstream::revocation;
 use crate::upstream::session::{RETRY_SECONDS, SessionError, reauth_required};
-use crate::upstream::traits::{BindingUpdate, Located, RenewalFailure, Renewed, Upstream};
+use crate::upstream::traits::{BindingUpdate, CredentialsUpdate, Located, RenewalFailure, Renewed, Upstream};
 
 /// How long the look-up before a refresh may take.
 pub(super) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -134,11 +135,11 @@ impl RefreshAttempt<'_> {
             }
         };
         match self.renew(&credentials).await {
-            Ok(Renewed { credentials: mut answer, flaw, update: news }) => {
+            Ok(Renewed { credentials: mut answer, flaw, update: news, onto }) => {
                 // An answer without a refresh token keeps the one that was sent.
                 answer.refresh_token = answer.refresh_token.or(credentials.refresh_token);
                 let lease = if flaw.is_none() { AfterStoring::Release } else { AfterStoring::Keep };
-                let kept = self.store(&answer, news.or(update), lease).await;
+                let kept = self.store(&answer, onto, news.or(update), lease).await;
                 match (&kept, flaw) {
                     (Err(SessionError::Ended), _) => self.give_back(&answer).await?,
                     (Ok(_), Some(flaw)) => {
@@ -166,6 +167,11 @@ impl RefreshAttempt<'_> {
                 let refused_with = Some(with);
                 self.put_off(policy, Setback { update, refused_with, ..Setback::default() }).await
             }
+            Err(RenewalFailure::Rejected) => {
+                let event = self.audit_event("rejected");
+                ctx.store().write(move |c| Ok::<_, Internal>(insert_audit_event(c, &event)?)).await?;
+                Err(SessionError::RefreshRejected)
+            }
             Err(RenewalFailure::Passing { retry_after }) => {
                 self.put_off(policy, Setback { retry_after, update, ..Setback::default() }).await
             }
@@ -187,6 +193,7 @@ impl RefreshAttempt<'_> {
     async fn store(
         &self,
         answer: &Credentials,
+        onto: Option<CredentialsUpdate>,
         update: Option<BindingUpdate>,
         then: AfterStoring,
     ) -> Result<SessionHead, SessionError> {
@@ -200,7 +207,12 @@ impl RefreshAttempt<'_> {
         let writing = write_answer(ctx, || {
             let (ring, id, from) = (ctx.ring(), head.session_id.clone(), head.iteration);
             let (fresh, update, fence) = (answer.clone(), update.clone(), lease.fence);
+            let (onto, head) = (onto.clone(), head.clone());
             move |c: &mut AnyConnection| {
+                let fresh = match &onto {
+                    Some(onto) => absorbed::onto_current(c, &ring, &head, onto)?.unwrap_or_else(|| fresh.clone()),
+                    None => fresh.clone(),
+                };
                 let advanced = sessions::advance_session(c, &ring, &id, from, &fresh, now)?;
                 if let Some(update) = update.as_ref().filter(|_| advanced) {
                     update.store(c, &id)?;

@@ -11,6 +11,7 @@
 pub mod keep_alive;
 pub(crate) mod single_flight;
 
+mod absorbed;
 mod attempt;
 mod head;
 mod lease;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use causeway_domain::session::{Credentials, Due, SessionHead};
 use tokio::time::timeout;
 
+pub(crate) use self::absorbed::absorb;
 pub use self::attempt::RENEWAL_TIMEOUT;
 pub use crate::upstream::usable::UsableSession;
 

@@ -62,7 +62,7 @@ impl Called for McpProvider {
             headers.insert(AUTHORIZATION, value);
         }
         let url = request.checked()?.url.clone();
-        Ok(Injected { url, challenge: None, may_redirect: false, shows_path: false })
+        Ok(Injected { url, challenge: None, may_redirect: false, shows_path: false, body: None })
     }
 
     fn examine(&self, _: &RelayRequest, answer: Answer<'_>) -> Verdict {

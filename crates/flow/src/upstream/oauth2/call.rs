@@ -5,15 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use causeway_domain::connection::Registration;
 use causeway_domain::session::{OtherKind, SessionHead};
-use causeway_outbound::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LOCATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-    IF_NONE_MATCH, IF_RANGE, LINK, LOCATION, RANGE,
-};
+use causeway_outbound::header::{HeaderMap, LOCATION};
 use causeway_outbound::retry_after;
 use causeway_providers::oauth::{ApiError, endpoints};
 use causeway_providers::relay::{
-    self, AnswerMeaning, CallAnswer, CallCredential, NotStripped, RelayPath, RelayTargets, TargetError,
-    examine, inject, needs_body, strip, strip_header,
+    self, AnswerMeaning, CallAnswer, CallCredential, NotStripped, RelayPath, TargetError, examine, inject,
+    needs_body, strip,
 };
 use causeway_providers::{CredentialKind, FillError, Identity, OauthClient, Relay, RequestError, WaitScope};
 use causeway_types::Secret;
@@ -21,19 +18,17 @@ use url::{Position, Url};
 
 use super::OauthProvider;
 use super::binding::OauthBinding;
+use super::relaying::{
+    MAKE_UNREADABLE, check_body, has_credentials, may_be_examined, strip_headers_of,
+};
 use crate::error::Internal;
 use crate::upstream::relay::connection::CalledConnection;
 use crate::upstream::relay::error::{CallError, RelayError};
-use crate::upstream::relay::request::{CheckedTarget, RelayBody, RelayRequest, RelayTarget};
+use crate::upstream::relay::request::{CheckedTarget, RelayRequest, RelayTarget};
 use crate::upstream::traits::{
     Answer, Called, Injected, PassingHeaders, Permit, PermitRequest, RefusedAgain, Strip, Verdict, Verified,
 };
 use crate::upstream::usable::UsableSession;
-
-/// Request headers that could make an answer come encoded or in part.
-const MAKE_UNREADABLE: [HeaderName; 4] = [ACCEPT_ENCODING, IF_NONE_MATCH, IF_RANGE, RANGE];
-/// Headers of answers with addresses.
-const WITH_ADDRESSES: [HeaderName; 3] = [CONTENT_LOCATION, LINK, LOCATION];
 
 #[async_trait]
 impl Called for OauthProvider {
@@ -108,7 +103,7 @@ impl Called for OauthProvider {
         })?;
         let mut url = target.url.clone();
         injected.apply(&mut url, headers);
-        Ok(Injected { url, challenge: None, may_redirect: true, shows_path: false })
+        Ok(Injected { url, challenge: None, may_redirect: true, shows_path: false, body: None })
     }
 
     fn examine(&self, request: &RelayRequest, answer: Answer<'_>) -> Verdict {
@@ -183,18 +178,8 @@ impl Called for OauthProvider {
     }
 
     fn strip_headers(&self, headers: &mut HeaderMap) {
-        let Some(relay) = self.relay() else { return };
-        let of_definition = relay
-            .response_headers
-            .iter()
-            .filter_map(|name| HeaderName::from_bytes(name.as_str().as_bytes()).ok());
-        for name in of_definition.chain(WITH_ADDRESSES) {
-            let values: Vec<_> =
-                headers.get_all(&name).iter().filter_map(|value| stripped(relay, value)).collect();
-            headers.remove(&name);
-            for value in values {
-                headers.append(&name, value);
-            }
+        if let Some(relay) = self.relay() {
+            strip_headers_of(relay, headers);
         }
     }
 }
@@ -257,52 +242,5 @@ impl OauthProvider {
         // It is not in the database: a setting has it.
         let found = self.registrations.find(&head.tenant_id, &registration.registration_id).await?;
         Ok(found.and_then(|registration| registration.client_secret))
-    }
-}
-
-impl CheckedTarget {
-    fn targets<'a>(&'a self, relay: &'a Relay) -> RelayTargets<'a> {
-        RelayTargets {
-            relay,
-            endpoints: &self.endpoints,
-            fields: &self.fields,
-            account: self.account.as_deref(),
-            client_id: Some(&self.client_id),
-        }
-    }
-}
-
-/// Checks the parameters of a body, where the definition has some that callers may not send.
-fn check_body(relay: &Relay, request: &RelayRequest) -> Result<(), RelayError> {
-    let content_type = match request.header(CONTENT_TYPE.as_str()) {
-        Some(text) => Some(text.ok_or(TargetError::Body("has a Content-Type that is no text"))?),
-        None => None,
-    };
-    if matches!(request.body, RelayBody::Empty) || !relay::reads_body(relay, content_type) {
-        return Ok(());
-    }
-    let RelayBody::Whole(body) = &request.body else { return Err(RelayError::BodyTooLong) };
-    if !body.is_empty() && request.header(CONTENT_ENCODING.as_str()).is_some() {
-        return Err(TargetError::Body("has a Content-Encoding, with which it cannot be checked").into());
-    }
-    Ok(relay::check_body(relay, content_type, body)?)
-}
-
-/// Whether answers may have credentials in them.
-fn has_credentials(relay: &Relay) -> bool {
-    !(relay.strip.is_empty() && relay.strip_members.is_empty() && relay.strip_urls.is_empty())
-}
-
-/// Whether the bodies of some answers tell whether the credential is refused.
-fn may_be_examined(relay: &Relay) -> bool {
-    let waits = relay.wait.iter().map(|wait| &wait.rule);
-    relay.refused.iter().chain(&relay.action_required).chain(waits).any(|rule| !rule.tests.is_empty())
-}
-
-/// A header's value without credentials; `None`: nobody knows what it contains.
-fn stripped(relay: &Relay, value: &HeaderValue) -> Option<HeaderValue> {
-    match strip_header(relay, value.to_str().ok()?) {
-        Some(without) => HeaderValue::from_str(&without).ok(),
-        None => Some(value.clone()),
     }
 }

@@ -11,7 +11,7 @@ use causeway_providers::oauth::{
     missing_scopes, requested_scopes, verify_id_token,
 };
 use causeway_providers::relay::CallCredential;
-use causeway_providers::{Accounts, CaptureSource, FieldValues, Identity, Kind, OauthClient};
+use causeway_providers::{Accounts, CaptureSource, Definition, FieldValues, Identity, Kind, OauthClient};
 use causeway_types::{CodeVerifier, Rng, Secret, TenantId};
 use serde_json::{Map, Value};
 
@@ -161,6 +161,7 @@ impl Connected for OauthProvider {
                 issuer: own_issuer,
                 display_name: account.name,
                 account_slot,
+                device_slot: String::new(),
                 is_complete: listing.extent == Extent::Complete,
                 managed: managed(&kept.answer, listing, &credentials.scope),
                 metadata: captured
@@ -179,26 +180,10 @@ impl Connected for OauthProvider {
     fn offer(&self, asked: &AskedOffer<'_>) -> Result<Offer, OfferError> {
         let client = self.oauth().ok_or(OfferError::NotOffered)?;
         let definition = &self.definition;
-        let known = |name: &String| definition.parameters.iter().any(|known| known.name.as_str() == name);
-        if let Some(name) = asked.parameters.keys().find(|name| !known(name)) {
-            return Err(OfferError::Unknown(name.chars().take(64).collect()));
-        }
-        let mut parameters = Map::new();
-        for parameter in &definition.parameters {
-            let name = parameter.name.as_str().to_owned();
-            let given = asked.parameters.get(&name);
-            let is_given = given.is_some_and(|given| !given.is_null());
-            match parameter.value_of(given.and_then(Value::as_str)) {
-                Some(value) if !is_given || given.is_some_and(Value::is_string) => {
-                    parameters.insert(name, value.into());
-                }
-                None if !is_given => return Err(OfferError::Missing(name)),
-                _ => return Err(OfferError::Value { name, expected: parameter.value.to_string() }),
-            }
-        }
+        let parameters = offered_parameters(definition, asked)?;
         let scopes = requested_scopes(&client.scopes, asked.scopes, true);
         let host = definition.chosen_host(&fields_of(&parameters));
-        Ok(Offer { title: definition.title.clone(), host, scopes, parameters })
+        Ok(Offer { title: definition.title.clone(), host, scopes, parameters, form: None })
     }
 }
 
@@ -497,6 +482,34 @@ impl OauthProvider {
             Err(_) => Ok(None),
         }
     }
+}
+
+/// Checks the values of a definition's parameters.
+///
+/// # Errors
+/// [`OfferError`].
+pub(crate) fn offered_parameters(
+    definition: &Definition,
+    asked: &AskedOffer<'_>,
+) -> Result<Map<String, Value>, OfferError> {
+    let known = |name: &String| definition.parameters.iter().any(|known| known.name.as_str() == name);
+    if let Some(name) = asked.parameters.keys().find(|name| !known(name)) {
+        return Err(OfferError::Unknown(name.chars().take(64).collect()));
+    }
+    let mut parameters = Map::new();
+    for parameter in &definition.parameters {
+        let name = parameter.name.as_str().to_owned();
+        let given = asked.parameters.get(&name);
+        let is_given = given.is_some_and(|given| !given.is_null());
+        match parameter.value_of(given.and_then(Value::as_str)) {
+            Some(value) if !is_given || given.is_some_and(Value::is_string) => {
+                parameters.insert(name, value.into());
+            }
+            None if !is_given => return Err(OfferError::Missing(name)),
+            _ => return Err(OfferError::Value { name, expected: parameter.value.to_string() }),
+        }
+    }
+    Ok(parameters)
 }
 
 /// The requested scopes, and whether the one for refresh tokens was added.

@@ -52,7 +52,7 @@ impl Kept for OauthProvider {
         };
         let credentials = tokens.credentials(credentials.refresh_token.as_ref(), &credentials.scope);
         let update = captured(head, bound.binding, &answer.captured)?;
-        Ok(Renewed { credentials, flaw, update })
+        Ok(Renewed { credentials, flaw, update, onto: None })
     }
 
     async fn revoke(&self, head: &SessionHead, credentials: &Credentials) -> Result<(), NoAnswer> {

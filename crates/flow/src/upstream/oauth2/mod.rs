@@ -9,6 +9,7 @@ pub(crate) mod dynamic_registration;
 pub(crate) mod kept;
 mod registration_turns;
 pub(crate) mod registrations;
+pub(crate) mod relaying;
 mod revoke;
 pub(crate) mod servers;
 pub(crate) mod stored;
@@ -21,6 +22,7 @@ use causeway_providers::oauth::ProviderClient;
 use causeway_providers::{Catalog, Definition, Kind, Provider};
 use causeway_types::Rng;
 
+pub(crate) use self::connect::offered_parameters;
 use self::registrations::Registrations;
 use crate::parts::CtxParts;
 use crate::upstream::traits::Upstream;

@@ -11,6 +11,7 @@ use causeway_domain::session::{Credentials, SessionHead};
 use causeway_providers::oauth::{ClientCredential, RegisteredClient, RegistrationIssuer, SecretInUse};
 use causeway_providers::{Catalog, ClientAuthentication, Definition};
 use causeway_store::connections::{credentials, heads, reconnect, registrations};
+use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::{Store, TenantScope};
 use causeway_types::{CredentialId, RegistrationId, Rng, TenantId, Timestamp, TokenEndpointAuthMethod};
 
@@ -65,6 +66,11 @@ impl Registrations {
 
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The keys that encrypt secrets.
+    pub(crate) fn ring(&self) -> Arc<EncryptionKeyRing> {
+        self.ring.ring()
     }
 
     /// Replaces the definitions and settings.

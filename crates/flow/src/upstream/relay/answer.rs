@@ -9,11 +9,15 @@ use causeway_outbound::header::{CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMa
 use causeway_outbound::{HttpError, Response, next_chunk, read_short};
 use futures_util::stream::{self, Stream, StreamExt as _, unfold};
 
+use crate::upstream::usable::UsableSession;
+
 /// An answer, whatever its status: before its body.
 pub struct RelayAnswer {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: AnswerBody,
+    /// The session that it was made with, if an answer has changed it since.
+    pub(super) changed: Option<Box<UsableSession>>,
 }
 
 pub(super) enum AnswerBody {
@@ -110,7 +114,7 @@ impl RelayAnswer {
         for name in [CONTENT_ENCODING, CONTENT_LENGTH, ETAG, LAST_MODIFIED] {
             headers.remove(name);
         }
-        Self { status: self.status, headers, body: AnswerBody::Whole(body) }
+        Self { status: self.status, headers, body: AnswerBody::Whole(body), changed: None }
     }
 
     /// The body's parts. It ends with an error when nothing came for the idle time, or the connection broke.

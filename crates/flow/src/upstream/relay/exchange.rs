@@ -14,8 +14,10 @@ use futures_util::StreamExt as _;
 use super::answer::{AnswerBody, RelayAnswer, read_if_short};
 use super::error::CallError;
 use super::request::{RelayBody, RelayRequest, RelayTarget};
+use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::trace;
+use crate::upstream::keeper;
 use crate::upstream::relay::connection::CalledConnection;
 use crate::upstream::traits::{Answer, Injected, Upstream, Verdict, Verified};
 use crate::upstream::usable::UsableSession;
@@ -32,6 +34,8 @@ const ADDED: usize = 4;
 /// A provider, and the session that it is called with.
 #[derive(Clone, Copy)]
 pub(super) struct Exchange<'a> {
+    /// Where what answers change of the session is stored; `None`: they change nothing.
+    pub(super) ctx: Option<&'a Ctx>,
     pub(super) http: &'a HttpClient,
     pub(super) upstream: &'a dyn Upstream,
     pub(super) live: &'a UsableSession,
@@ -78,7 +82,11 @@ impl Exchange<'_> {
         for _ in 0..REDIRECTS {
             let Some(target) = self.redirected(request, &answer) else { break };
             request.target = target;
-            answer = Box::pin(self.attempts(request)).await?;
+            let changed = answer.changed.take();
+            let live = changed.as_deref().unwrap_or(self.live);
+            let mut next = Box::pin(Exchange { live, ..self }.attempts(request)).await?;
+            next.changed = next.changed.or(changed);
+            answer = next;
         }
         self.upstream.strip_headers(&mut answer.headers);
         Ok(answer)
@@ -144,6 +152,7 @@ impl Exchange<'_> {
                 Some(StreamingBody::Stream(chunks.boxed()))
             }
         };
+        let body = injected.body.clone().map(StreamingBody::Whole).or(body);
         let call = StreamingCall {
             method: request.method.clone(),
             url: &injected.url,
@@ -169,6 +178,10 @@ impl Exchange<'_> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let (idle, answers) = (self.http.idle_timeout(), &self.http.budgets().answers.of(trace::origin().1));
         let answer = Answer { url: &url, status, headers: &headers, body: None };
+        let changed = match (self.ctx, self.upstream.absorb(self.live, &url, &headers)) {
+            (Some(ctx), Some(update)) => Box::pin(keeper::absorb(ctx, self.live, update)).await.map(Box::new),
+            _ => None,
+        };
         let mut verdict = self.upstream.examine(request, answer);
         let body = match verdict {
             Verdict::ReadBody => {
@@ -197,7 +210,7 @@ impl Exchange<'_> {
         }
         match verdict {
             Verdict::Pass | Verdict::ReadBody | Verdict::ReadShortBody => {
-                Ok(Attempted::Answer(RelayAnswer { status, headers, body }))
+                Ok(Attempted::Answer(RelayAnswer { status, headers, body, changed }))
             }
             Verdict::Challenge { error, value } => {
                 // They were presented for this one already.

@@ -84,9 +84,9 @@ async fn without_credentials(
         upstream.strip(&body)
     };
     match stripped {
-        Ok(None) => Ok(RelayAnswer { status, headers, body: AnswerBody::Whole(body) }),
+        Ok(None) => Ok(RelayAnswer { status, headers, body: AnswerBody::Whole(body), changed: None }),
         Ok(Some(without)) => {
-            let whole = RelayAnswer { status, headers, body: AnswerBody::Whole(Bytes::new()) };
+            let whole = RelayAnswer { status, headers, body: AnswerBody::Whole(Bytes::new()), changed: None };
             Ok(whole.with_body(without.into()))
         }
         Err(error) => Err(RelayError::Invalid(format!("status {status}: {error}"))),

@@ -19,7 +19,7 @@ pub struct NotConfigured(pub String);
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// The provider ended it, or the account has moved.
-    #[error("the upstream session has ended: the user has to sign in again")]
+    #[error("session expired, please sign in again")]
     ReauthRequired {
         /// Where to send the user; the client adds its own `redirect_uri`, `state`, PKCE and `scope`. `None`:
         /// callers were told a moment ago ([`limit_prompts`](super::limit_prompts)).
@@ -31,6 +31,9 @@ pub enum SessionError {
         /// Seconds after which a retry makes sense.
         retry_after: u64,
     },
+    /// The provider answered a renewal, and renewed nothing; the session stays as it is.
+    #[error("the provider did not renew the session: it stays as it is, try again later")]
+    RefreshRejected,
     /// Another process is refreshing it, or died doing so and its lease has yet to run out.
     #[error("another process is refreshing this session: try again in a moment")]
     Busy {
@@ -54,6 +57,7 @@ impl SessionError {
         match self {
             Self::ReauthRequired { .. } => ErrorCode::ReauthRequired,
             Self::Unavailable { .. } | Self::NotConfigured(_) => ErrorCode::UpstreamUnavailable,
+            Self::RefreshRejected => ErrorCode::RefreshRejected,
             Self::Busy { .. } => ErrorCode::TemporarilyUnavailable,
             Self::Ended => ErrorCode::InvalidToken,
             Self::Internal(_) => ErrorCode::ServerError,
@@ -65,7 +69,7 @@ impl SessionError {
     pub(crate) const fn is_passing(&self) -> bool {
         match self {
             Self::Unavailable { .. } | Self::Busy { .. } | Self::Internal(_) => true,
-            Self::ReauthRequired { .. } | Self::Ended | Self::NotConfigured(_) => false,
+            Self::ReauthRequired { .. } | Self::RefreshRejected | Self::Ended | Self::NotConfigured(_) => false,
         }
     }
 }

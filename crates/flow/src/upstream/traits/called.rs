@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use causeway_outbound::header::HeaderMap;
 use causeway_providers::relay::NotStripped;
 use causeway_types::Scope;
@@ -12,6 +13,7 @@ use crate::error::Internal;
 use crate::upstream::relay::connection::CalledConnection;
 use crate::upstream::relay::error::{CallError, RelayError, Resend};
 use crate::upstream::relay::request::{RelayRequest, RelayTarget};
+use crate::upstream::traits::kept::CredentialsUpdate;
 use crate::upstream::usable::UsableSession;
 
 /// How a kind of provider is called with the credentials of a session. It sends nothing: the
@@ -56,6 +58,11 @@ pub trait Called: Debug + Send + Sync {
 
     /// Evaluates an answer: whether it is for the caller, or about the credentials and so for us.
     fn examine(&self, request: &RelayRequest, answer: Answer<'_>) -> Verdict;
+
+    /// The change that an answer makes to the credentials that it was asked with, whatever else it means; `None`: it makes none.
+    fn absorb(&self, _live: &UsableSession, _url: &Url, _headers: &HeaderMap) -> Option<CredentialsUpdate> {
+        None
+    }
 
     /// The target of a redirect that is followed, with the credentials; `None`: the caller gets the redirect.
     fn follow(&self, _request: &RelayRequest, _answer: Answer<'_>) -> Option<RelayTarget> {
@@ -166,6 +173,8 @@ pub struct Injected {
     pub may_redirect: bool,
     /// Whether the log may show the path.
     pub shows_path: bool,
+    /// The body with the credentials in it; `None`: it is sent as it is.
+    pub body: Option<Bytes>,
 }
 
 /// An answer of a provider.

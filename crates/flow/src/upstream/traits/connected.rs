@@ -15,6 +15,7 @@ use crate::upstream::atproto::answer::AtprotoAnswer;
 use crate::upstream::connect::failure::{AskAgain, ConnectFailure, SignInError};
 use crate::upstream::connect::required::Required;
 use crate::upstream::traits::kept::NoAnswer;
+use crate::upstream::traits::typed::{FormAnswer, FormRequest, SignInForm};
 
 /// How accounts at a kind of provider are connected: by users who sign in here, and by clients for their users. What is
 /// pending meanwhile is stored, bound to the browser and used once by the verbs that call it
@@ -30,6 +31,17 @@ pub trait Connected: Debug + Send + Sync {
     /// Whether what is pending is the second attempt, after the provider was asked in another way the first time.
     fn is_second(&self, _pending: &Pending) -> bool {
         false
+    }
+
+    /// The form of a step that the provider asked for; `None`: there is no such step.
+    fn step_form(&self, _step: &Secret) -> Option<SignInForm> {
+        None
+    }
+
+    /// Signs a user in with what they typed into the form of the [`Offer`], in the place of [`Connected::begin`] and [`Connected::redeem`].
+    /// It runs to its end even when the user's browser disconnects.
+    async fn sign_in_with(&self, _request: &FormRequest<'_>) -> Result<FormAnswer, ConnectError> {
+        Err(OtherKind.into())
     }
 
     /// Checks that the provider's answer is one to this authorization, and redeems its code. It runs to its end even
@@ -225,6 +237,8 @@ pub struct NewAccount {
     pub display_name: Option<String>,
     /// The place of the connection among those of its user: empty where the provider allows one account.
     pub account_slot: String,
+    /// The fingerprint of the device that it is bound to; empty where the definition binds it to none.
+    pub device_slot: String,
     /// The accounts that it manages.
     pub managed: Vec<NewManagedAccount>,
     /// Whether these are all of them.
@@ -285,6 +299,8 @@ pub struct Offer {
     pub scopes: Vec<String>,
     /// The checked values of the definition's parameters.
     pub parameters: Map<String, Value>,
+    /// The form by which users sign in on a page of ours; `None`: they are sent to the provider.
+    pub form: Option<SignInForm>,
 }
 
 /// Why a provider cannot be offered as the client asks.

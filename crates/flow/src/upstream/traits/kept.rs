@@ -89,6 +89,36 @@ pub struct Renewed {
     pub flaw: Option<&'static str>,
     /// News about the binding that came with them, to be stored in the same transaction.
     pub update: Option<BindingUpdate>,
+    /// How the new credentials follow from those that are there when they are stored, where other answers may have changed
+    /// those meanwhile; `None`: they do not depend on them.
+    pub onto: Option<CredentialsUpdate>,
+}
+
+/// A change of credentials, for those that are current when it is stored.
+#[derive(Clone)]
+pub struct CredentialsUpdate(Arc<CredentialsChange>);
+
+type CredentialsChange = dyn Fn(&Credentials) -> Result<Credentials, Internal> + Send + Sync;
+
+impl CredentialsUpdate {
+    /// Wraps the change.
+    pub fn new(change: impl Fn(&Credentials) -> Result<Credentials, Internal> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(change))
+    }
+
+    /// The credentials after the change.
+    ///
+    /// # Errors
+    /// When they cannot be read or written.
+    pub fn apply(&self, current: &Credentials) -> Result<Credentials, Internal> {
+        (self.0)(current)
+    }
+}
+
+impl Debug for CredentialsUpdate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CredentialsUpdate")
+    }
 }
 
 /// Why a session has no new credentials.
@@ -105,6 +135,9 @@ pub enum RenewalFailure {
         /// The answer, in a word or two.
         with: String,
     },
+    /// The server answered, and renewed nothing. The session stays as it is, and whoever needs it is told; the next one who
+    /// does tries again.
+    Rejected,
     /// Nothing is lost, and a later try may succeed.
     Passing {
         /// Seconds that the server asked to wait.

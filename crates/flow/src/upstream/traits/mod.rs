@@ -7,6 +7,7 @@
 mod called;
 mod connected;
 mod kept;
+mod typed;
 
 pub use self::called::{
     Answer, Called, Injected, PassingHeaders, Permit, PermitRequest, RefusedAgain, Strip, Verdict, Verified,
@@ -15,7 +16,11 @@ pub use self::connected::{
     AskedOffer, BeginRequest, Begun, CallbackParams, Completion, ConnectError, ConnectRequest, Connected,
     NewAccount, NewConnection, NewManagedAccount, Offer, OfferError, Purpose, Redeemed, SignInRequest,
 };
-pub use self::kept::{BindingUpdate, Kept, Located, NoAnswer, RenewalFailure, Renewed};
+pub use causeway_providers::FormFieldType;
+pub use causeway_providers::form::Typed;
+
+pub use self::typed::{FormAnswer, FormRequest, SignInField, SignInForm};
+pub use self::kept::{BindingUpdate, CredentialsUpdate, Kept, Located, NoAnswer, RenewalFailure, Renewed};
 
 /// A kind of provider: how accounts there are connected, how their sessions are kept, and how they are called.
 pub trait Upstream: Connected + Kept + Called {}

@@ -123,7 +123,7 @@ impl Us {
     }
 
     async fn send(&self, request: &mut RelayRequest) -> Result<RelayAnswer, CallError> {
-        Exchange { http: &self.http, upstream: &self.atproto, live: &self.live, connection: None }
+        Exchange { ctx: None, http: &self.http, upstream: &self.atproto, live: &self.live, connection: None }
             .send(request)
             .await
     }

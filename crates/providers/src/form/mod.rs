@@ -1,0 +1,17 @@
+//! The client of sites that know a sign-in form and cookies: what a definition of the kind `form` says becomes requests,
+//! and answers become sessions.
+//!
+//! [`SiteClient`] sends: to the declared addresses only, each request within a deadline and each answer within the memory
+//! budget of the process. It stores nothing and tries nothing again. A [`SiteSession`] is what a site knows a user by.
+
+mod browse;
+mod client;
+mod html;
+mod jar;
+mod session;
+mod sign_in;
+
+pub use client::{Renewal, SiteClient, SiteContext, SiteError};
+pub use jar::{Change, CookieJar, changes};
+pub use session::{SessionChange, SiteSession};
+pub use sign_in::{Asked, SignedIn, SignIn, Typed};
