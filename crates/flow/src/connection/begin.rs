@@ -84,7 +84,8 @@ pub async fn view(ctx: &Ctx, token: &PlainToken<Connect>) -> Result<ConnectView,
     trace::correlate(session.correlation_id.as_ref());
     let client = lookup::find(ctx, &session.client_id).await?.ok_or(BeginError::Gone)?;
     // A provider that the operator has withdrawn since is not offered any more.
-    let is_granted = |name: &String| session.session_kinds.iter().all(|kind| is_entitled(&client, name, *kind));
+    let is_granted =
+        |name: &String| session.session_kinds.iter().all(|kind| is_entitled(&client, name, *kind));
     let offered = session.providers.iter().filter(|name| is_granted(name));
     let offers: Vec<_> =
         offered.filter_map(|name| Some((name.clone(), offer(ctx, &session, name)?))).collect();
