@@ -190,6 +190,40 @@ on_each_database! {
         Ok(())
     }
 
+    /// A device is found by its fingerprint, exactly; without one, the device that was used last. Jobs never get a device's.
+    async fn two_devices(database) {
+        let booking = Booking::set(database).await?;
+        let phone = booking.connect(json!({"fingerprint": "phone"})).await?;
+        let tablet = booking.connect(json!({"fingerprint": "tablet"})).await?;
+        let find = async |query: &str| {
+            let path = format!("/api/connections/find?user_id=17&provider=scripted&{query}");
+            let request = crate::support::connecting::ask(&booking.app, &booking.client, "GET", &path);
+            booking.agent.send(request).await
+        };
+        for (query, id) in [
+            ("session_kind=device&fingerprint=phone", &phone),
+            ("session_kind=device&fingerprint=tablet", &tablet),
+            ("session_kind=device", &tablet),
+        ] {
+            assert_eq!(find(query).await?.json()["connection_id"], **id, "{query}");
+        }
+        booking.app.clock.advance(61);
+        booking.attendees(&phone).await?;
+        assert_eq!(find("session_kind=device").await?.json()["connection_id"], phone, "used last");
+        for (query, refusal) in [
+            ("session_kind=device&fingerprint=watch", "404 not_found"),
+            ("session_kind=device&fingerprint=phon", "404 not_found"),
+            ("session_kind=background", "404 not_found"),
+            ("session_kind=background&fingerprint=phone", "400 invalid_request"),
+            ("fingerprint=phone", "400 invalid_request"),
+        ] {
+            assert_eq!(find(query).await?.refusal(), refusal, "{query}");
+        }
+        booking.app.clock.advance(7 * DAY);
+        assert_eq!(find("session_kind=device").await?.refusal(), "404 not_found", "idle");
+        Ok(())
+    }
+
     /// Fifty calls at two servers find the session stale: one renewal, and every call sees those who attend.
     async fn fifty_calls_make_one_renewal(database) {
         let booking = Booking::set(database).await?;

@@ -31,10 +31,7 @@ impl Booking {
     }
 
     /// With the definition that `of` makes of the usual one.
-    pub(crate) async fn with(
-        database: &TestDatabase,
-        of: impl FnOnce(String) -> String,
-    ) -> Result<Self> {
+    pub(crate) async fn with(database: &TestDatabase, of: impl FnOnce(String) -> String) -> Result<Self> {
         let upstream = ScriptedUpstream::start(HANDLE, DID)?;
         let site = BookingSite::start(Arc::new(MockClock::now_or_never()))?;
         let definitions = catalog(&of(site.definition()))?;

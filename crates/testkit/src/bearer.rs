@@ -222,7 +222,12 @@ fn issued(redeemed: &Redeemed) -> Result<Value, ConnectError> {
 }
 
 fn binding(subject: String) -> Binding {
-    Binding::Other(OtherBinding { provider: BEARER.to_owned(), subject, data: "{}".to_owned(), idle_seconds: None })
+    Binding::Other(OtherBinding {
+        provider: BEARER.to_owned(),
+        subject,
+        data: "{}".to_owned(),
+        idle_seconds: None,
+    })
 }
 
 impl TestApp {

@@ -216,7 +216,7 @@ impl State {
     }
 
     fn position(&self, req: &HttpRequest) -> Option<usize> {
-        let sid = req.cookie("sid")?.value().to_owned();
+        let sid = cookie(req, "sid")?;
         self.sessions.iter().position(|own| own.sid == sid || own.before.as_ref() == Some(&sid))
     }
 
@@ -237,7 +237,8 @@ impl State {
     }
 
     fn note(&mut self, req: &HttpRequest, body: &[u8]) {
-        let text = |value: &actix_web::http::header::HeaderValue| value.to_str().unwrap_or_default().to_owned();
+        let text =
+            |value: &actix_web::http::header::HeaderValue| value.to_str().unwrap_or_default().to_owned();
         self.calls.push(BookingCall {
             method: req.method().to_string(),
             target: req.uri().to_string(),
@@ -245,6 +246,13 @@ impl State {
             body: String::from_utf8_lossy(body).into_owned(),
         });
     }
+}
+
+/// A cookie of a request.
+fn cookie(req: &HttpRequest, name: &str) -> Option<String> {
+    let header = req.headers().get("cookie")?.to_str().ok()?;
+    let pairs = header.split("; ").filter_map(|pair| pair.split_once('='));
+    pairs.into_iter().find(|(own, _)| *own == name).map(|(_, value)| value.to_owned())
 }
 
 async fn page(state: Shared) -> HttpResponse {
@@ -271,7 +279,7 @@ async fn sign_in(req: HttpRequest, state: Shared, form: Form<BTreeMap<String, St
         return response;
     }
     let mut state = lock(&state);
-    let key = req.cookie("csrf").map(|cookie| cookie.value().to_owned()).unwrap_or_default();
+    let key = cookie(&req, "csrf").unwrap_or_default();
     if state.csrf.remove(&key).as_ref() != form.get("_token") || form.get("_token").is_none() {
         return HttpResponse::build(StatusCode::IM_A_TEAPOT).json(json!({"error": "csrf"}));
     }
@@ -291,7 +299,7 @@ async fn sign_in(req: HttpRequest, state: Shared, form: Form<BTreeMap<String, St
 
 async fn code(req: HttpRequest, state: Shared, form: Form<BTreeMap<String, String>>) -> HttpResponse {
     let mut state = lock(&state);
-    let asked = req.cookie("asked").map(|cookie| cookie.value().to_owned()).unwrap_or_default();
+    let asked = cookie(&req, "asked").unwrap_or_default();
     let Some(user) = state.asked.get(&asked).cloned() else {
         return HttpResponse::Forbidden().json(json!({"error": "nobody"}));
     };

@@ -2,6 +2,7 @@
 
 use actix_web::http::StatusCode;
 use causeway_flow::client::authenticated::OwnAuthError;
+use causeway_flow::connection::find::FindError;
 use causeway_flow::connection::list::ListError;
 use causeway_flow::connection::show::ConnectionError;
 use causeway_flow::connection::tenant_client::TenantError;
@@ -75,6 +76,16 @@ impl From<ListError> for ApiError {
         match error {
             ListError::Internal(error) => Self::internal(&error),
             error @ (ListError::User(_) | ListError::State) => Self::bad_request(error.code(), &error),
+        }
+    }
+}
+
+impl From<FindError> for ApiError {
+    fn from(error: FindError) -> Self {
+        match error {
+            FindError::Internal(error) => Self::internal(&error),
+            error @ FindError::NotFound => Self::new(StatusCode::NOT_FOUND, error.code(), &error.to_string()),
+            error @ (FindError::User(_) | FindError::Parameter(_)) => Self::bad_request(error.code(), &error),
         }
     }
 }

@@ -25,6 +25,7 @@ use causeway_flow::connection::confirm::ConfirmError;
 use causeway_flow::connection::connect_session::ConnectSessionError;
 use causeway_flow::connection::deauthorize::{DeauthorizeError, SignedRequestError};
 use causeway_flow::connection::error::ConnectionError;
+use causeway_flow::connection::find::FindError;
 use causeway_flow::connection::form::SubmitError;
 use causeway_flow::connection::list::ListError;
 use causeway_flow::connection::show::ConnectionError as ShowError;
@@ -316,6 +317,7 @@ fn resources(book: &mut Book) {
     every!(book, json, NewTenantError { UnknownClient(ClientId::new("x")), Taken, Internal(inside()) });
     every!(book, json, UserError { Name(InvalidUserId), NotFound, OfOthers, Internal(inside()) });
     every!(book, json, ListError { User(InvalidUserId), State, Internal(inside()) });
+    every!(book, json, FindError { User(InvalidUserId), Parameter("provider is missing"), NotFound, Internal(inside()) });
     every!(book, json, ShowError { NotFound, Internal(inside()) });
     book.section("Calls to the provider");
     every!(book, |error: RelayError| json(ApiError::relay(error, TokenType::Bearer)), RelayError {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::operation::{Operation, Path, Security};
+use crate::bodies::schema::text;
 
 pub(super) fn paths() -> Vec<Path> {
     let mut paths = Vec::from(tenants());
@@ -105,7 +106,7 @@ fn users() -> [Path; 3] {
     ]
 }
 
-fn connections() -> [Path; 2] {
+fn connections() -> [Path; 3] {
     let one = |id, summary| in_tenant(id, summary).path("connection_id", "the connection");
     let filters = [
         ("user_id", "connections of this user, by the client's own name"),
@@ -120,6 +121,23 @@ fn connections() -> [Path; 2] {
                 in_tenant("listConnections", "Lists the connections that the client may use, newest first")
                     .query(&list(&filters), &[])
                     .answer(200, "the connections", "Connections"),
+            )],
+        ),
+        (
+            "/api/connections/find",
+            vec![(
+                "get",
+                in_tenant("findConnection", "Finds the connection of a user's device, or of the jobs for a user")
+                    .query(
+                        &json!({
+                            "user_id": text("the user, by the client's own name"),
+                            "provider": text("the provider"),
+                            "session_kind": text("device or background"),
+                            "fingerprint": text("that of the device; without it, the connection that was used last"),
+                        }),
+                        &["user_id", "provider", "session_kind"],
+                    )
+                    .answer(200, "the connection", "ConnectionSummary"),
             )],
         ),
         (

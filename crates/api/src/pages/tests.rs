@@ -3,6 +3,7 @@ use causeway_flow::upstream::connect::SignInTrouble;
 use causeway_types::{Scope, Timestamp};
 
 use super::*;
+use causeway_flow::upstream::traits::FormFieldType;
 
 const HOSTILE: &str = "\"><script>alert(1)</script><b x='&";
 
@@ -42,17 +43,6 @@ fn asked_in(lang: Lang, scope: &str, contents: &str) -> AskedScopes {
     let (scope, contents) = (Scope::parse_asked(scope).unwrap(), Scope::parse(contents).unwrap());
     let declared = ResourceScopes::parse(&["https://notes.example/mcp notes:read Read your notes"]).unwrap();
     AskedScopes::new(lang, &scope, &contents, &declared)
-}
-
-fn evil_form() -> ConnectForm {
-    use causeway_flow::upstream::traits::FormFieldType as T;
-    let field = |kind| ConnectField { name: evil(), label: Some(evil()), kind };
-    ConnectForm {
-        origin: evil(),
-        fields: [T::Text, T::Email, T::Password, T::Otp].map(field).into(),
-        step: Some(evil()),
-        trouble: Some(ConnectTrouble::Refused),
-    }
 }
 
 fn connect() -> ConnectPage {
@@ -205,6 +195,15 @@ fn hostile(lang: Lang) -> Vec<String> {
             (app.session, app.name, app.host, app.scopes) = (evil(), evil(), evil(), consent.scopes.clone());
         }
     }
+    let field = |kind| ConnectField { name: evil(), label: Some(evil()), kind };
+    let form = ConnectForm {
+        origin: evil(),
+        fields: [FormFieldType::Text, FormFieldType::Email, FormFieldType::Password, FormFieldType::Otp]
+            .map(field)
+            .into(),
+        step: Some(evil()),
+        trouble: Some(ConnectTrouble::Refused),
+    };
     let connect = ConnectPage {
         client_name: evil(),
         client_host: evil(),
@@ -212,7 +211,13 @@ fn hostile(lang: Lang) -> Vec<String> {
         is_verified: false,
         return_host: Some(evil()),
         offers: vec![
-            ConnectOffer { name: evil(), title: evil(), host: Some(evil()), scopes: vec![evil()] };
+            ConnectOffer {
+                name: evil(),
+                title: evil(),
+                host: Some(evil()),
+                scopes: vec![evil()],
+                form: Some(form.clone()),
+            };
             2
         ],
         form_token: evil(),

@@ -22,7 +22,8 @@ use crate::http::form::Params;
 use crate::http::headers::{Forms, page, see_other};
 use crate::http::{own_form, request};
 use crate::pages::{
-    ConnectDonePage, ConnectField, ConnectForm, ConnectOffer, ConnectPage, ConnectTrouble, client_host, client_name, host_of, identity_host,
+    ConnectDonePage, ConnectField, ConnectForm, ConnectOffer, ConnectPage, ConnectTrouble, client_host,
+    client_name, host_of, identity_host,
 };
 use crate::state::AppState;
 
@@ -39,11 +40,7 @@ pub(crate) async fn get(
 }
 
 /// The page of a connect session. `stands` says of a provider where its form stands, if that has begun.
-fn shown(
-    view: ConnectView,
-    form_token: String,
-    stands: impl Fn(&str) -> Option<ConnectForm>,
-) -> ConnectPage {
+fn shown(view: ConnectView, form_token: String, stands: impl Fn(&str) -> Option<ConnectForm>) -> ConnectPage {
     let client = &view.client;
     let offered = |(name, offer): (String, Offer)| ConnectOffer {
         form: stands(&name).or_else(|| Some(form_of(offer.form?, None, None))),

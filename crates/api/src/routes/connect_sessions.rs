@@ -12,8 +12,8 @@ use causeway_types::secret::{ConnectCode, PlainToken};
 use causeway_types::{ConnectSessionId, ErrorCode, Timestamp};
 
 use crate::bodies::connect::{
-    ConfirmRequest, ConfirmedConnection, ConfirmedConnections, ConnectSessionRequest, ConnectSessionState, NewConnectSession,
-    ShownConnectSession,
+    ConfirmRequest, ConfirmedConnection, ConfirmedConnections, ConnectSessionRequest, ConnectSessionState,
+    NewConnectSession, ShownConnectSession,
 };
 use crate::error::ApiError;
 use crate::http::answer::with_nonce;

@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_flow::connection::end;
+use causeway_flow::connection::find::{self, FindRequest};
 use causeway_flow::connection::list::{self, ListRequest};
 use causeway_flow::connection::show;
 use causeway_flow::connection::tenant_client::TenantClient;
@@ -30,6 +31,23 @@ pub(crate) async fn list(req: HttpRequest, state: Data<AppState>) -> Result<Http
         let now = state.ctx.now();
         let connections = found.items.iter().map(|it| ConnectionSummary::at(it, now)).collect();
         Ok(json_no_store(StatusCode::OK, &Connections { connections, next: found.next.as_deref() }))
+    })
+    .await
+}
+
+/// Finds the connection of a device by its fingerprint, or the one that was used last.
+pub(crate) async fn find(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, ApiError> {
+    answer_in_tenant(&req, &state, async |client: &TenantClient| {
+        let mut params = Params::of_query(&req)?;
+        let request = FindRequest {
+            user_id: params.take("user_id"),
+            provider: params.take("provider"),
+            session_kind: params.take("session_kind"),
+            fingerprint: params.take("fingerprint"),
+        };
+        params.refuse_rest()?;
+        let found = find::find(&state.ctx, client, request).await?;
+        Ok(json_no_store(StatusCode::OK, &ConnectionSummary::at(&found, state.ctx.now())))
     })
     .await
 }

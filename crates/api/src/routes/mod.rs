@@ -74,6 +74,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         )
         .service(api("/api/users", "GET").route(get().to(users::list)))
         .service(api("/api/connections", "GET").route(get().to(connections::list)))
+        .service(api("/api/connections/find", "GET").route(get().to(connections::find)))
         .service(api("/graphql", "POST").route(post().to(graphql::post)).wrap(cors()));
     with_path_parameters(config);
     config.default_service(web::to(not_found));

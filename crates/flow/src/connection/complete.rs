@@ -329,7 +329,12 @@ impl Attempt<'_> {
 
     /// Gives back what was issued for a connection that is not made. After a fault of ours nobody knows whether it was: then
     /// the answer is given back later, unless it is settled.
-    pub(super) async fn give_back(&self, kept: KeptAnswer, redeemed: &Redeemed, error: ConnectError) -> ConnectError {
+    pub(super) async fn give_back(
+        &self,
+        kept: KeptAnswer,
+        redeemed: &Redeemed,
+        error: ConnectError,
+    ) -> ConnectError {
         if let ConnectError::Failed(_) = &error {
             kept_answer::give_back(self.ctx, &self.begun.provider, kept, redeemed).await;
         }

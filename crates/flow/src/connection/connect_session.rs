@@ -326,7 +326,9 @@ fn check(ctx: &Ctx, client: &Client, params: &ConnectSessionParams) -> Result<()
         let offered = match ctx.upstreams().named(provider) {
             Ok(upstream) => match upstream.offer(&asked) {
                 Ok(offer) if offer.form.is_none() && kinds.len() > 1 => {
-                    return Err(E::Value("session_kind can be a list at providers alone whose users sign in here"));
+                    return Err(E::Value(
+                        "session_kind can be a list at providers alone whose users sign in here",
+                    ));
                 }
                 offered => offered.map(drop),
             },

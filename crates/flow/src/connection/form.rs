@@ -189,7 +189,8 @@ fn acquire(
 ) -> Result<(), TooMany> {
     let names = |kind| matches!(kind, FormFieldType::Text | FormFieldType::Email);
     let field = form.fields.iter().find(|field| names(field.kind));
-    let account = field.and_then(|field| submission.typed.get(&field.name)).map(|it| it.trim().to_lowercase());
+    let account =
+        field.and_then(|field| submission.typed.get(&field.name)).map(|it| it.trim().to_lowercase());
     limits::acquire_form(
         ctx,
         &limits::FormSignIn {
@@ -234,7 +235,9 @@ impl SignIn {
                     asked.state = step;
                     return self.ask(progress, form, false).await;
                 }
-                Err(ConnectError::Failed(failure @ (ConnectFailure::Refused | ConnectFailure::Unavailable))) => {
+                Err(ConnectError::Failed(
+                    failure @ (ConnectFailure::Refused | ConnectFailure::Unavailable),
+                )) => {
                     let Some(form) = upstream.step_form(&asked.state) else {
                         return Err(SubmitError::Site(failure));
                     };
@@ -267,7 +270,12 @@ impl SignIn {
         self.connect(&*upstream, progress).await
     }
 
-    fn request<'a>(&'a self, kind: SessionKind, typed: &'a Typed, step: Option<&'a Secret>) -> FormRequest<'a> {
+    fn request<'a>(
+        &'a self,
+        kind: SessionKind,
+        typed: &'a Typed,
+        step: Option<&'a Secret>,
+    ) -> FormRequest<'a> {
         FormRequest {
             tenant_id: &self.session.tenant_id,
             client_id: &self.session.client_id,
@@ -345,7 +353,12 @@ impl SignIn {
         progress.map_err(|_| Internal::Inconsistent("a stored sign-in cannot be read").into())
     }
 
-    fn pending(&self, state: &PlainToken<ProviderState>, kind: SessionKind, payload: Secret) -> PendingConnection {
+    fn pending(
+        &self,
+        state: &PlainToken<ProviderState>,
+        kind: SessionKind,
+        payload: Secret,
+    ) -> PendingConnection {
         let now = self.ctx.now();
         PendingConnection {
             state: state.hash(),

@@ -12,6 +12,7 @@ pub mod confirm;
 pub mod connect_session;
 pub mod end;
 pub mod erase;
+pub mod find;
 pub mod form;
 pub mod list;
 pub mod mcp;

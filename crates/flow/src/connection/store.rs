@@ -61,9 +61,8 @@ impl Authorized {
     ) -> Self {
         let (now, user): (_, &TenantUser) = (ctx.now(), &session.user);
         let NewConnection { binding, credentials, account } = new;
-        let NewAccount {
-            issuer, display_name, account_slot, device_slot, managed, is_complete, metadata
-        } = account;
+        let NewAccount { issuer, display_name, account_slot, device_slot, managed, is_complete, metadata } =
+            account;
         let head = SessionHead {
             session_id: UpstreamSessionId::issued(ctx.rng(), ctx.unix_millis()),
             tenant_id: session.tenant_id.clone(),

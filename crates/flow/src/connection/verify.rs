@@ -38,7 +38,9 @@ pub async fn verify(
         Ok(liveness) => Ok(liveness),
         Err(ConnectionError::Relay(RelayError::Session(error))) => match error {
             SessionError::ReauthRequired { .. } => Ok(Liveness::ReauthRequired),
-            SessionError::Unavailable { .. } | SessionError::Busy { .. } | SessionError::RefreshRejected => Ok(Liveness::Unknown),
+            SessionError::Unavailable { .. } | SessionError::Busy { .. } | SessionError::RefreshRejected => {
+                Ok(Liveness::Unknown)
+            }
             error => Err(error.into()),
         },
         Err(error) => Err(error),

@@ -179,8 +179,9 @@ impl RestOfKey {
         let relay = check.required("relay", self.relay, fix);
         // A key that could not be read is a field nevertheless.
         let relay = match &fields {
-            Some(_) => relay
-                .and_then(|relay| relay.check(&RelayFields { credentials: &secret, others: &plain, has_session: false }, check)),
+            Some(_) => relay.and_then(|relay| {
+                relay.check(&RelayFields { credentials: &secret, others: &plain, has_session: false }, check)
+            }),
             None => None,
         };
         let lifetime = self.lifetime.check(check);

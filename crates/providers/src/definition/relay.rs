@@ -318,8 +318,7 @@ impl RawInject {
                 check.template(&format!("{key}.{name}"), template, Step::Later, own);
             }
         }
-        let inject =
-            Inject { header: self.header, query: self.query, cookie: self.cookie, body: self.body };
+        let inject = Inject { header: self.header, query: self.query, cookie: self.cookie, body: self.body };
         let is_credential = |name: &FieldName| fields.credentials.contains(&name.as_str());
         let is_there = inject.templates().any(|template| template.fields().any(is_credential));
         if !is_there && !fields.credentials.is_empty() {

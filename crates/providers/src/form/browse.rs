@@ -45,11 +45,7 @@ impl Page {
     /// Runs with the answer as rules see it.
     pub(super) fn described<T>(&self, run: impl FnOnce(Described<'_>) -> T) -> T {
         let document = self.json();
-        run(Described {
-            status: self.status,
-            document: document.as_ref(),
-            credential: CredentialKind::User,
-        })
+        run(Described { status: self.status, document: document.as_ref(), credential: CredentialKind::User })
     }
 
     /// Whether the site cannot answer now.

@@ -130,8 +130,7 @@ impl SiteContext<'_> {
 
     /// A request with the values of a session.
     pub(super) fn draft(&self, outline: &Outline<'_>, token: Option<&Secret>) -> Result<Draft, SiteError> {
-        let own =
-            [("fingerprint", Some(self.fingerprint)), ("token", token.map(Secret::expose))];
+        let own = [("fingerprint", Some(self.fingerprint)), ("token", token.map(Secret::expose))];
         let known = Known::new(self.fields, &own);
         let mut draft = Draft::new(outline.method, self.fill(outline.url)?, outline.body);
         draft.parameters.fill(outline.values, known)?;
@@ -161,7 +160,12 @@ impl SiteClient {
         Self { http, clock, deadline }
     }
 
-    pub(super) fn browser<'a>(&'a self, origins: &'a [Origin], jar: CookieJar, iteration: i64) -> Browser<'a> {
+    pub(super) fn browser<'a>(
+        &'a self,
+        origins: &'a [Origin],
+        jar: CookieJar,
+        iteration: i64,
+    ) -> Browser<'a> {
         Browser { client: self, origins, jar, iteration }
     }
 

@@ -138,7 +138,10 @@ mod tests {
     #[test]
     fn inputs_are_found_by_name() {
         for (page, value) in [
-            (r#"<form><input type="hidden" name="_token" value="a&amp;b&#x27;&#39;&quot;"></form>"#, Some("a&b''\"")),
+            (
+                r#"<form><input type="hidden" name="_token" value="a&amp;b&#x27;&#39;&quot;"></form>"#,
+                Some("a&b''\""),
+            ),
             ("<INPUT NAME=_token VALUE=abc>", Some("abc")),
             ("<input value = 'a b' name = '_token' />", Some("a b")),
             ("<input disabled name='_token'>", Some("")),

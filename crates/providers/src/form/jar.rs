@@ -87,7 +87,9 @@ impl Change {
         let (domain, subdomains) = match parsed.domain().map(|it| it.trim_matches('.').to_ascii_lowercase()) {
             None => (host, false),
             Some(domain) if domain.is_empty() || domain == host => (host, !domain.is_empty() && is_name(url)),
-            Some(domain) if is_name(url) && domain.contains('.') && is_below(&host, &domain) => (domain, true),
+            Some(domain) if is_name(url) && domain.contains('.') && is_below(&host, &domain) => {
+                (domain, true)
+            }
             Some(_) => return None,
         };
         let is_https = url.scheme() == "https";
@@ -126,9 +128,10 @@ impl Change {
     fn fits(&self, url: &Url, now: Timestamp) -> bool {
         let Some(host) = url.host_str().map(str::to_ascii_lowercase) else { return false };
         let is_host = host == self.domain || (self.subdomains && is_below(&host, &self.domain));
-        let is_path = url.path().strip_prefix(&*self.path).is_some_and(|rest| {
-            rest.is_empty() || rest.starts_with('/') || self.path.ends_with('/')
-        });
+        let is_path = url
+            .path()
+            .strip_prefix(&*self.path)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || self.path.ends_with('/'));
         let lives = self.expires_at.is_none_or(|end| end > now.as_secs());
         is_host && is_path && lives && (!self.secure || url.scheme() == "https")
     }
@@ -261,7 +264,11 @@ mod tests {
         ] {
             let jar = jar("https://a.example/", &[&line]);
             let url = "https://a.example/";
-            assert_eq!((!sent(&jar, url, 0).is_empty(), !sent(&jar, url, 60).is_empty()), (at_once, later), "{line}");
+            assert_eq!(
+                (!sent(&jar, url, 0).is_empty(), !sent(&jar, url, 60).is_empty()),
+                (at_once, later),
+                "{line}"
+            );
         }
         let mut deleted = jar("https://a.example/", &["a=1", "b=1"]);
         set(&mut deleted, 1, "https://a.example/", &["a=; Max-Age=0"]);

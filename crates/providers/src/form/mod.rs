@@ -14,4 +14,4 @@ mod sign_in;
 pub use client::{Renewal, SiteClient, SiteContext, SiteError};
 pub use jar::{Change, CookieJar, changes};
 pub use session::{SessionChange, SiteSession};
-pub use sign_in::{Asked, SignedIn, SignIn, Typed};
+pub use sign_in::{Asked, SignIn, SignedIn, Typed};

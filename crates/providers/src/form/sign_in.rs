@@ -224,7 +224,9 @@ impl Browser<'_> {
         typed: &Typed,
     ) -> Result<Page, SiteError> {
         let mut fields = context.fields.clone();
-        fields.extend(values.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect::<FieldValues>());
+        fields.extend(
+            values.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect::<FieldValues>(),
+        );
         let outline = Outline {
             method: Method::Post,
             url: &step.url,

@@ -53,7 +53,9 @@ impl InjectedCredential {
 
     /// The cookies, beside those of the session, as they are in a header.
     pub fn cookies(&self) -> Zeroizing<String> {
-        Zeroizing::new(self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; "))
+        Zeroizing::new(
+            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; "),
+        )
     }
 
     /// The members that go into a body, in their order.

@@ -295,9 +295,11 @@ pub fn consume_connect_code(
         .filter(dsl::namespace.eq(namespace.as_str()))
         .filter(dsl::user_id.eq(user_id.as_str()))
         .filter(dsl::connect_code_expires_at.gt(now.as_secs()));
-    let consumed = diesel::update(unused)
-        .set(dsl::connect_code.eq(None::<String>))
-        .returning((dsl::connection_id, dsl::unconfirmed_id, dsl::more_connections));
+    let consumed = diesel::update(unused).set(dsl::connect_code.eq(None::<String>)).returning((
+        dsl::connection_id,
+        dsl::unconfirmed_id,
+        dsl::more_connections,
+    ));
     let consumed = fixed!(consumed).get_result::<(Option<String>, Option<String>, Option<String>)>(c);
     let Some((connection_id, unconfirmed_id, more)) = consumed.optional()? else { return Ok(None) };
     // Codes of the version before confirm the connection that they are for.

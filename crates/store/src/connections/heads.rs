@@ -9,8 +9,8 @@ use causeway_domain::connection::{
 };
 use causeway_domain::session::{Credentials, SessionHead};
 use causeway_types::{
-    ClientId, CredentialId, IdentityId, RegistrationId, SessionState, TenantId, TenantUser, Timestamp,
-    UpstreamSessionId,
+    ClientId, CredentialId, IdentityId, RegistrationId, SessionKind, SessionState, TenantId, TenantUser,
+    Timestamp, UpstreamSessionId,
 };
 use diesel::prelude::*;
 use serde_json::{Map, Value};
@@ -294,6 +294,61 @@ pub fn list_connections(
     let rows = query.load::<(HeadRow, ConnectionRow)>(scope.connection())?;
     let connections = rows.into_iter().map(|(head, row)| row.into_domain(head)).collect::<Result<_, _>>()?;
     Ok(wanted.page(connections, |connection: &Connection| connection.head.session_id.as_str().to_owned()))
+}
+
+/// Selects one connection of a user.
+#[derive(Clone, Debug)]
+pub struct FindConnection {
+    /// A client that may use it.
+    pub client_id: ClientId,
+    /// The user.
+    pub user: TenantUser,
+    /// The provider.
+    pub provider: String,
+    /// The kind.
+    pub kind: SessionKind,
+    /// The fingerprint of its device; `None`: any.
+    pub device_slot: Option<String>,
+    /// The time at which it must not have ended.
+    pub now: Timestamp,
+}
+
+/// Finds the confirmed connection of a user that was used last among those that have not ended.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or the row is corrupt.
+pub fn find_used_last(
+    scope: &mut TenantScope<'_>,
+    wanted: &FindConnection,
+) -> Result<Option<Connection>, StoreError> {
+    let granted = connection_access::table
+        .filter(connection_access::tenant_id.eq(dsl::tenant_id))
+        .filter(connection_access::client_id.eq(wanted.client_id.as_str()))
+        .filter(connection_access::connection_id.eq(dsl::session_id))
+        .filter(connection_access::deleted_at.is_null());
+    let idle_end = dsl::last_used_at.nullable() + dsl::idle_seconds;
+    let mut query = live!(scope)
+        .filter(dsl::namespace.eq(wanted.user.namespace.as_str()))
+        .filter(dsl::user_id.eq(wanted.user.user_id.as_str()))
+        .filter(dsl::provider.eq(wanted.provider.as_str()))
+        .filter(dsl::session_kind.eq(wanted.kind.as_str()))
+        .filter(dsl::confirmed_at.is_not_null())
+        .filter(
+            dsl::state
+                .eq(SessionState::Active.as_str())
+                .or(dsl::state.eq(SessionState::ReauthRequired.as_str())),
+        )
+        .filter(dsl::idle_seconds.is_null().or(idle_end.gt(wanted.now.as_secs()).assume_not_null()))
+        .filter(diesel::dsl::exists(granted))
+        .order((dsl::last_used_at.desc(), dsl::session_id.desc()))
+        .limit(1)
+        .select((HeadRow::as_select(), ConnectionRow::as_select()))
+        .into_boxed();
+    if let Some(device_slot) = &wanted.device_slot {
+        query = query.filter(dsl::device_slot.eq(device_slot));
+    }
+    let found = query.get_result::<(HeadRow, ConnectionRow)>(scope.connection()).optional()?;
+    found.map(|(head, row)| row.into_domain(head)).transpose()
 }
 
 /// Whether a user has connections that a client may not use: they are of other clients of the tenant.

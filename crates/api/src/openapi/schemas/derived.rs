@@ -12,7 +12,8 @@ use crate::bodies::admin::{
     AdminSessions, AdminWhose,
 };
 use crate::bodies::connect::{
-    ConfirmRequest, ConfirmedConnection, ConfirmedConnections, ConnectSessionRequest, NewConnectSession, ShownConnectSession,
+    ConfirmRequest, ConfirmedConnection, ConfirmedConnections, ConnectSessionRequest, NewConnectSession,
+    ShownConnectSession,
 };
 use crate::bodies::connection::{ConnectionDetail, Connections, ShareWith};
 use crate::bodies::connection_use::{

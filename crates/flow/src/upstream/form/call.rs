@@ -12,8 +12,8 @@ use causeway_outbound::header::{
 use causeway_outbound::retry_after;
 use causeway_providers::form::{SessionChange, SiteContext, changes};
 use causeway_providers::relay::{
-    AnswerMeaning, CallAnswer, CallCredential, NotStripped, RelayPath, examine, inject, needs_body, reads_body,
-    strip, with_members,
+    AnswerMeaning, CallAnswer, CallCredential, NotStripped, RelayPath, examine, inject, needs_body,
+    reads_body, strip, with_members,
 };
 use causeway_providers::{CredentialKind, Relay, WaitScope};
 use url::{Position, Url};
@@ -94,8 +94,7 @@ impl Called for FormProvider {
         })?;
         let mut url = target.url.clone();
         let own = session.cookies.header(&target.url, self.clock.now());
-        let cookies: Vec<&str> =
-            own.iter().map(|own| own.as_str()).filter(|text| !text.is_empty()).collect();
+        let cookies: Vec<&str> = own.iter().map(|own| own.as_str()).filter(|text| !text.is_empty()).collect();
         let more = injected.cookies();
         let cookies = cookies.into_iter().chain([more.as_str()]).filter(|text| !text.is_empty());
         let cookies = cookies.collect::<Vec<_>>().join("; ");
@@ -182,7 +181,8 @@ impl FormProvider {
         let fields = binding.field_values();
         let context = SiteContext { form, fields: &fields, fingerprint: &binding.fingerprint };
         let endpoints = context.endpoints();
-        let endpoints = endpoints.map_err(|_| Internal::Inconsistent("an address of a site cannot be filled"))?;
+        let endpoints =
+            endpoints.map_err(|_| Internal::Inconsistent("an address of a site cannot be filled"))?;
         let url = endpoints.first().cloned().ok_or(Internal::Inconsistent("a site has no address"))?;
         Ok(CheckedTarget {
             url,

@@ -17,8 +17,8 @@ use crate::error::Internal;
 use crate::upstream::connect::failure::{ConnectFailure, SignInError};
 use crate::upstream::oauth2::offered_parameters;
 use crate::upstream::traits::{
-    AskedOffer, BeginRequest, Begun, Completion, ConnectError, Connected, FormAnswer, FormRequest, NewAccount,
-    NewConnection, NoAnswer, Offer, OfferError, Redeemed, SignInField, SignInForm,
+    AskedOffer, BeginRequest, Begun, Completion, ConnectError, Connected, FormAnswer, FormRequest,
+    NewAccount, NewConnection, NoAnswer, Offer, OfferError, Redeemed, SignInField, SignInForm,
 };
 
 /// The purpose of the key that fingerprints of background sessions are made with.
@@ -98,7 +98,8 @@ impl Connected for FormProvider {
         let idle = form.lifetime.idle_end.map(Seconds::as_i64).or_else(|| kind.idle_seconds());
         let data = serde_json::to_string(&binding)
             .map_err(|_| Internal::Inconsistent("the binding of a connection cannot be written"))?;
-        let access = state.to_secret().ok_or(Internal::Inconsistent("a session at a site cannot be written"))?;
+        let access =
+            state.to_secret().ok_or(Internal::Inconsistent("a session at a site cannot be written"))?;
         Ok(NewConnection {
             binding: Binding::Other(OtherBinding {
                 provider: self.name.clone(),

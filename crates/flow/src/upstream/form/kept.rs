@@ -40,7 +40,12 @@ impl Kept for FormProvider {
             Ok(Outcome::Renewed(change)) => {
                 let now = self.clock.now();
                 let onto = renewed(change, head.iteration.saturating_add(1), now);
-                Ok(Renewed { credentials: onto.apply(credentials)?, flaw: None, update: None, onto: Some(onto) })
+                Ok(Renewed {
+                    credentials: onto.apply(credentials)?,
+                    flaw: None,
+                    update: None,
+                    onto: Some(onto),
+                })
             }
             Ok(Outcome::LoggedOut) => {
                 self.note_error(head, "rejected").await;
@@ -48,7 +53,12 @@ impl Kept for FormProvider {
             }
             Ok(Outcome::Rejected { status }) => {
                 let kind = kind_of(head);
-                tracing::warn!(provider = self.name, session.kind = kind, status, "the site did not renew a session");
+                tracing::warn!(
+                    provider = self.name,
+                    session.kind = kind,
+                    status,
+                    "the site did not renew a session"
+                );
                 self.note_error(head, "refresh_rejected").await;
                 Err(RenewalFailure::Rejected)
             }

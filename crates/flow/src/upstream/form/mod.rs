@@ -77,7 +77,8 @@ fn site_session(credentials: &Credentials) -> Result<SiteSession, Internal> {
 
 /// The credentials with a session at the site.
 fn with_session(credentials: &Credentials, session: &SiteSession) -> Result<Credentials, Internal> {
-    let access = session.to_secret().ok_or(Internal::Inconsistent("a session at a site cannot be written"))?;
+    let access =
+        session.to_secret().ok_or(Internal::Inconsistent("a session at a site cannot be written"))?;
     Ok(Credentials { access: UpstreamAccess::CookieJar(access), ..credentials.clone() })
 }
 

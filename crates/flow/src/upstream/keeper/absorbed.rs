@@ -52,7 +52,8 @@ async fn store(
             if head.state == SessionState::Ended || head.correlation_id != seen.correlation_id {
                 return Ok(None);
             }
-            let current = credentials::find_user_credential(scope, &ring, &head.session_id, head.iteration, false)?;
+            let current =
+                credentials::find_user_credential(scope, &ring, &head.session_id, head.iteration, false)?;
             let Some(current) = current else { return Ok(None) };
             let changed = update.apply(&current)?;
             if changed != current {

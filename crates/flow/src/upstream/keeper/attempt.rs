@@ -210,7 +210,9 @@ impl RefreshAttempt<'_> {
             let (onto, head) = (onto.clone(), head.clone());
             move |c: &mut AnyConnection| {
                 let fresh = match &onto {
-                    Some(onto) => absorbed::onto_current(c, &ring, &head, onto)?.unwrap_or_else(|| fresh.clone()),
+                    Some(onto) => {
+                        absorbed::onto_current(c, &ring, &head, onto)?.unwrap_or_else(|| fresh.clone())
+                    }
                     None => fresh.clone(),
                 };
                 let advanced = sessions::advance_session(c, &ring, &id, from, &fresh, now)?;

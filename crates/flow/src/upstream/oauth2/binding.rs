@@ -57,7 +57,12 @@ impl OauthBinding {
     pub(crate) fn to_stored(&self, provider: &str, subject: &str) -> Result<OtherBinding, Internal> {
         let data = serde_json::to_string(self)
             .map_err(|_| Internal::Inconsistent("the binding of a connection cannot be written"))?;
-        Ok(OtherBinding { provider: provider.to_owned(), subject: subject.to_owned(), data, idle_seconds: None })
+        Ok(OtherBinding {
+            provider: provider.to_owned(),
+            subject: subject.to_owned(),
+            data,
+            idle_seconds: None,
+        })
     }
 
     /// The values for templates.

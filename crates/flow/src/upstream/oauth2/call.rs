@@ -18,9 +18,7 @@ use url::{Position, Url};
 
 use super::OauthProvider;
 use super::binding::OauthBinding;
-use super::relaying::{
-    MAKE_UNREADABLE, check_body, has_credentials, may_be_examined, strip_headers_of,
-};
+use super::relaying::{MAKE_UNREADABLE, check_body, has_credentials, may_be_examined, strip_headers_of};
 use crate::error::Internal;
 use crate::upstream::relay::connection::CalledConnection;
 use crate::upstream::relay::error::{CallError, RelayError};

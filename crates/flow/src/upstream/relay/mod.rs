@@ -84,7 +84,8 @@ pub(crate) async fn call_with(
     let permit = upstream.permit(&permitted, &mut request).await?;
     let account = connection.and_then(|connection| connection.account.as_ref()).and_then(OwnCredential::of);
     let live = if account.is_some() { found } else { keeper::freshen(ctx, found).await? };
-    let exchange = Exchange { ctx: Some(ctx), http: ctx.outbound(), upstream: &*upstream, live: &live, connection };
+    let exchange =
+        Exchange { ctx: Some(ctx), http: ctx.outbound(), upstream: &*upstream, live: &live, connection };
     let answer = match exchange.send(&mut request).await {
         Ok(answer) => answer,
         Err(error) => match upstream.second_chance(&live, &error).await {

@@ -69,7 +69,9 @@ impl SessionError {
     pub(crate) const fn is_passing(&self) -> bool {
         match self {
             Self::Unavailable { .. } | Self::Busy { .. } | Self::Internal(_) => true,
-            Self::ReauthRequired { .. } | Self::RefreshRejected | Self::Ended | Self::NotConfigured(_) => false,
+            Self::ReauthRequired { .. } | Self::RefreshRejected | Self::Ended | Self::NotConfigured(_) => {
+                false
+            }
         }
     }
 }

@@ -102,7 +102,9 @@ type CredentialsChange = dyn Fn(&Credentials) -> Result<Credentials, Internal> +
 
 impl CredentialsUpdate {
     /// Wraps the change.
-    pub fn new(change: impl Fn(&Credentials) -> Result<Credentials, Internal> + Send + Sync + 'static) -> Self {
+    pub fn new(
+        change: impl Fn(&Credentials) -> Result<Credentials, Internal> + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(change))
     }
 

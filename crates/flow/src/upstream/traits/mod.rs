@@ -19,8 +19,8 @@ pub use self::connected::{
 pub use causeway_providers::FormFieldType;
 pub use causeway_providers::form::Typed;
 
-pub use self::typed::{FormAnswer, FormRequest, SignInField, SignInForm};
 pub use self::kept::{BindingUpdate, CredentialsUpdate, Kept, Located, NoAnswer, RenewalFailure, Renewed};
+pub use self::typed::{FormAnswer, FormRequest, SignInField, SignInForm};
 
 /// A kind of provider: how accounts there are connected, how their sessions are kept, and how they are called.
 pub trait Upstream: Connected + Kept + Called {}

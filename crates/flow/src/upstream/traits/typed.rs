@@ -54,7 +54,8 @@ pub struct FormRequest<'a> {
 impl FormRequest<'_> {
     /// The fingerprint of the device: the client's, or else that of the browser.
     pub fn device(&self) -> String {
-        self.fingerprint.map_or_else(|| SessionHead::fingerprint_of(self.client_id, self.browser), str::to_owned)
+        self.fingerprint
+            .map_or_else(|| SessionHead::fingerprint_of(self.client_id, self.browser), str::to_owned)
     }
 }
 
