@@ -32,6 +32,7 @@ mod conformance {
     mod languages;
     mod limits;
     mod logout;
+    mod mcp_upstream;
     mod metadata;
     mod open_redirect;
     mod openid;
@@ -57,6 +58,7 @@ mod faults {
     mod keep_alive;
     mod keeper;
     mod made_up;
+    mod mcp;
     mod memory;
     mod moved;
     mod policies;
