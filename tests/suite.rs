@@ -33,6 +33,7 @@ mod conformance {
     mod languages;
     mod limits;
     mod logout;
+    mod mcp_upstream;
     mod metadata;
     mod open_redirect;
     mod openid;
@@ -59,6 +60,7 @@ mod faults {
     mod keep_alive;
     mod keeper;
     mod made_up;
+    mod mcp;
     mod memory;
     mod moved;
     mod policies;

@@ -3,6 +3,7 @@
 pub(crate) mod booking;
 pub(crate) mod connecting;
 mod connections;
+pub(crate) mod mcp;
 mod networks;
 mod tenants;
 mod upstreams;

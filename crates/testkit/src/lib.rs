@@ -15,6 +15,7 @@ mod document_server;
 mod dpop;
 mod hook;
 mod key_server;
+mod mcp;
 mod oidc;
 mod provider;
 mod realnet;
@@ -34,6 +35,7 @@ pub use document_server::{DocumentServer, Published};
 pub use dpop::DpopKey;
 pub use hook::{Hook, Told};
 pub use key_server::KeyServer;
+pub use mcp::{McpScript, McpSeen, MetadataPlace, ScriptedMcp};
 pub use oidc::OidcProvider;
 pub use provider::{
     Authentication, Bot, ExpiryShape, ManagedPage, ProviderCall, ProviderScript, Rotation, ScriptedProvider,
