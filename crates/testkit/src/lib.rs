@@ -14,9 +14,11 @@ mod document_server;
 mod dpop;
 mod hook;
 mod key_server;
+mod mcp_peers;
 mod oidc;
 mod provider;
 mod realnet;
+mod scripted_mcp;
 mod upstream;
 
 pub use agent::{Agent, Answer};
@@ -32,6 +34,7 @@ pub use document_server::{DocumentServer, Published};
 pub use dpop::DpopKey;
 pub use hook::{Hook, Told};
 pub use key_server::KeyServer;
+pub use mcp_peers::{McpClientPeer, McpPeer, McpServerPeer};
 pub use oidc::OidcProvider;
 pub use provider::{
     Authentication, Bot, ExpiryShape, ManagedPage, ProviderCall, ProviderScript, Rotation, ScriptedProvider,
@@ -39,6 +42,7 @@ pub use provider::{
 };
 pub use realnet::{Account, Driver, PdsRelease, RealNet, TlsProxy, UserAt, scope_reference};
 pub use reqwest::{RequestBuilder, Response};
+pub use scripted_mcp::{McpScript, McpSeen, ScriptedMcp};
 pub use upstream::{Fault, Nonces, Script, ScriptedUpstream, TokenRefusal, XrpcReply, XrpcSeen};
 
 use std::future::Future;
