@@ -70,7 +70,8 @@ mod tests {
     use crate::routes;
 
     /// Our own pages, their forms and assets, and the addresses that the authorization server uses.
-    const OF_PAGES: [&str; 20] = [
+    const OF_PAGES: [&str; 21] = [
+        "/connect/clients/{document}",
         "/connect/{provider}/{registration_id}/data-deletion/{confirmation_code}",
         "/",
         "/assets/{name}",

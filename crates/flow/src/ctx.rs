@@ -46,10 +46,10 @@ use crate::upstream::atproto::handles::HandleChecks;
 use crate::upstream::atproto::profile::UpstreamProfile;
 use crate::upstream::keeper::RENEWAL_TIMEOUT;
 use crate::upstream::keeper::single_flight::SingleFlight;
-use crate::upstream::oauth2;
 use crate::upstream::oauth2::registrations::Registrations;
 use crate::upstream::registry::Upstreams;
 use crate::upstream::traits::Upstream;
+use crate::upstream::{mcp, oauth2};
 
 /// How long a caller waits for work that continues without it.
 const CALLER_TIMEOUT: Duration = Duration::from_secs(45);
@@ -442,6 +442,7 @@ fn implementations(
     atproto: (String, Arc<dyn Upstream>),
 ) -> Vec<(String, Arc<dyn Upstream>)> {
     let mut all = oauth2::providers(parts, catalog, registrations);
+    all.extend(mcp::providers(parts, catalog, registrations));
     all.extend(parts.upstreams.iter().cloned());
     all.push(atproto);
     all

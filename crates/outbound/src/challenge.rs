@@ -1,6 +1,8 @@
 //! The challenges of an answer (RFC 9110 section 11.6.1), by the grammar: several in one header or in several, schemes
 //! and names of parameters without regard to case, values as tokens or quoted.
 
+use std::collections::BTreeMap;
+
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
 /// The schemes whose `error` is about a token or its proof (RFC 6750 section 3, RFC 9449 section 7.1).
@@ -10,6 +12,31 @@ const SCHEMES: [&str; 2] = ["dpop", "bearer"];
 pub fn errors(headers: &HeaderMap) -> Vec<String> {
     let lines = headers.get_all(WWW_AUTHENTICATE).into_iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(errors_in).collect()
+}
+
+/// The parameters of each Bearer challenge, in order, by their names in lower case.
+pub fn bearer(headers: &HeaderMap) -> Vec<BTreeMap<String, String>> {
+    let mut challenges = Vec::new();
+    for line in headers.get_all(WWW_AUTHENTICATE).into_iter().filter_map(|line| line.to_str().ok()) {
+        let (mut reader, mut is_bearer) = (Reader(line), false);
+        while let Some(item) = reader.next() {
+            match item {
+                Item::Scheme(scheme) => {
+                    is_bearer = scheme.eq_ignore_ascii_case("bearer");
+                    if is_bearer {
+                        challenges.push(BTreeMap::new());
+                    }
+                }
+                Item::Parameter(name, value) => {
+                    if let Some(challenge) = challenges.last_mut().filter(|_| is_bearer) {
+                        // A name may be there once (RFC 9110 section 11.2): the first one counts.
+                        challenge.entry(name.to_ascii_lowercase()).or_insert(value);
+                    }
+                }
+            }
+        }
+    }
+    challenges
 }
 
 fn errors_in(line: &str) -> Vec<String> {
@@ -172,6 +199,25 @@ mod tests {
         let lines = ["Basic realm=x", "Bearer error=a", "DPoP error=b"];
         let headers = lines.into_iter().map(|line| (WWW_AUTHENTICATE, line.parse().unwrap()));
         assert_eq!(errors(&headers.collect()), ["a", "b"]);
+    }
+
+    #[test]
+    fn parameters_of_bearer_challenges() {
+        let lines = [
+            r#"Basic realm=x, Bearer Resource_Metadata="https://a.example/b", scope="a b", scope=c, DPoP scope=d"#,
+            "bearer error=insufficient_scope",
+        ];
+        let headers = lines.into_iter().map(|line| (WWW_AUTHENTICATE, line.parse().unwrap()));
+        let pairs = |of: &[(&str, &str)]| -> BTreeMap<String, String> {
+            of.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        assert_eq!(
+            bearer(&headers.collect()),
+            [
+                pairs(&[("resource_metadata", "https://a.example/b"), ("scope", "a b")]),
+                pairs(&[("error", "insufficient_scope")]),
+            ]
+        );
     }
 
     proptest! {

@@ -27,6 +27,7 @@ mod definition;
 mod error;
 mod fields;
 mod json;
+pub mod mcp;
 mod nearest;
 pub mod oauth;
 mod read;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use causeway_providers::{
     Accounts, AnswerFormat, Catalog, ClientAuthentication, CredentialKind, Definition, Expectation,
-    ExpiryUnit, Extras, Identity, Kind, Mcp, Method, OauthClient, Paging, ParameterValue, PathTemplate, Pkce,
+    ExpiryUnit, Extras, Identity, Kind, Method, OauthClient, Paging, ParameterValue, PathTemplate, Pkce,
     Reach, Registration, Renewal, RequestBody, Rotation, Rule, Scalar, Seconds, UrlPlace, WaitScope,
 };
 
@@ -22,9 +22,9 @@ fn client(name: &str) -> OauthClient {
     definition(name).kind.oauth().unwrap_or_else(|| panic!("{name} is no OAuth client")).clone()
 }
 
-fn mcp(name: &str) -> Mcp {
+fn mcp(name: &str) -> OauthClient {
     match definition(name).kind {
-        Kind::Mcp(mcp) => *mcp,
+        Kind::Mcp(mcp) => mcp.client,
         other => panic!("{name} is {}", other.name()),
     }
 }
@@ -508,11 +508,11 @@ fn errors_of_the_token_endpoint() {
 /// the root, which discovery finds by itself.
 #[test]
 fn mcp_servers() {
-    assert_eq!(mcp("vercel-mcp").offline_scope.as_deref(), Some("offline_access"));
+    assert_eq!(mcp("vercel-mcp").scopes.offline.as_deref(), Some("offline_access"));
     for name in ["notion-mcp", "sentry-mcp"] {
         let mcp = mcp(name);
         assert_eq!(mcp.registration, Registration::Dynamic);
-        assert!(mcp.scopes.is_empty() && mcp.offline_scope.is_none());
+        assert!(mcp.scopes.default.is_empty() && mcp.scopes.offline.is_none());
     }
 }
 

@@ -93,6 +93,12 @@ wire_names! {
         RefreshTokenMissing = "refresh_token_missing",
         /// Ours: a provider does not accept our registration, or there is none.
         ProviderMisconfigured = "provider_misconfigured",
+        /// Ours: the metadata of an MCP server or of its authorization server is missing or invalid.
+        DiscoveryFailed = "discovery_failed",
+        /// Ours: an authorization server does not register this server as a client.
+        RegistrationFailed = "registration_failed",
+        /// Ours: an authorization server registers no clients, and the operator has entered none.
+        ClientIdRequired = "client_id_required",
         /// Ours: the address does not exist here.
         NotFound = "not_found",
     }
@@ -150,6 +156,9 @@ mod tests {
             "account_mismatch",
             "refresh_token_missing",
             "provider_misconfigured",
+            "discovery_failed",
+            "registration_failed",
+            "client_id_required",
             "not_found",
         );
     }

@@ -46,6 +46,9 @@ impl From<BeginError> for PageError {
                 Self { code: BeginError::Provider(failure.clone()).code(), ..Self::not_connected(&failure) }
             }
             BeginError::Gone => Self::new(StatusCode::BAD_REQUEST, error.code(), Problem::ConnectOver),
+            BeginError::NotSignedIn(_) => {
+                Self::new(StatusCode::FORBIDDEN, error.code(), Problem::ConnectOver)
+            }
             BeginError::NotChosen => Self::new(StatusCode::BAD_REQUEST, error.code(), Problem::Undecided),
         }
     }
@@ -71,7 +74,9 @@ impl PageError {
             F::ScopeMissing => (StatusCode::BAD_REQUEST, NotConnected::ScopeMissing),
             F::AccountMismatch | F::OtherAccount => (StatusCode::BAD_REQUEST, NotConnected::OtherAccount),
             F::Unavailable => (StatusCode::BAD_GATEWAY, NotConnected::Unavailable),
-            F::Misconfigured => (StatusCode::BAD_GATEWAY, NotConnected::Misconfigured),
+            F::Misconfigured | F::Discovery | F::Registration | F::ClientIdRequired => {
+                (StatusCode::BAD_GATEWAY, NotConnected::Misconfigured)
+            }
             F::NoRefreshToken | F::AskAgain(_) => (StatusCode::BAD_REQUEST, NotConnected::NoRefreshToken),
             F::Issuer
             | F::Refused

@@ -358,12 +358,14 @@ fn resources(book: &mut Book) {
     every!(book, json, ConfirmError {
         UserId, Code, NotEntitled, NoRefreshToken { given_back: causeway_types::UpstreamSessionId::new("us_1") }, Internal(inside()),
     });
-    every!(book, page, BeginError { Gone, NotChosen, Provider(ConnectFailure::Unavailable), Internal(inside()) });
+    every!(book, page, BeginError {
+        Gone, NotSignedIn(causeway_types::Did::parse("did:web:a.example").unwrap()), NotChosen, Provider(ConnectFailure::Unavailable), Internal(inside()) });
     every!(book, page, CompleteError { State, Internal(inside()) });
     let failure = |failure: ConnectFailure| page(PageError::not_connected(&failure));
     every!(book, failure, ConnectFailure {
         Issuer, Declined, Refused, OtherAccount, ForeignAccount, LongDid, Malformed, Unavailable, Overtaken,
-        Required(Required::Login), ScopeMissing, AccountMismatch, NoRefreshToken, Misconfigured,
+        Required(Required::Login), ScopeMissing, AccountMismatch, NoRefreshToken, Misconfigured, Discovery, Registration,
+        ClientIdRequired,
         AskAgain(AskAgain::ForceReauth),
     });
     book.section("Anywhere");

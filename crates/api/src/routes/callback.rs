@@ -6,7 +6,7 @@ use causeway_flow::upstream::connect::callback::{self, CallbackOutcome};
 use causeway_flow::upstream::traits::CallbackParams;
 use causeway_types::Secret;
 
-use super::{account, consent};
+use super::consent;
 use crate::error::PageError;
 use crate::http::answer::client_answer;
 use crate::http::cookie;
@@ -26,7 +26,7 @@ pub(crate) async fn callback(req: HttpRequest, state: Data<AppState>) -> Result<
     };
     match callback::complete(&state.ctx, params, &browser).await? {
         CallbackOutcome::Consent(id) => Ok(see_other(&consent::location(&state, &id), None)),
-        CallbackOutcome::Account => Ok(see_other(&account::location(&state, None), None)),
+        CallbackOutcome::Account(address) => Ok(see_other(&address, None)),
         CallbackOutcome::Upstream(url) => Ok(see_other(url.as_str(), None)),
         CallbackOutcome::Client(answer) => client_answer(answer, None),
     }

@@ -3,8 +3,9 @@
 //! Document").
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Bytes, Data};
+use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use causeway_flow::connection::client_document;
 use causeway_flow::upstream::atproto::metadata;
 use causeway_types::ErrorCode;
 
@@ -28,6 +29,18 @@ pub(crate) async fn other_metadata(
     state: Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
     match metadata::find_document(&state.ctx, req.uri().path()).await? {
+        Some(document) => Ok(cached_json(Bytes::from(document.to_string()))),
+        None => served(None),
+    }
+}
+
+/// The document of a registration of ours at another server than an AT Protocol server.
+pub(crate) async fn of_registration(
+    document: Path<String>,
+    state: Data<AppState>,
+) -> Result<HttpResponse, ApiError> {
+    let found = document.strip_suffix(".json").and_then(|id| client_document::of(&state.ctx, id));
+    match found {
         Some(document) => Ok(cached_json(Bytes::from(document.to_string()))),
         None => served(None),
     }

@@ -4,16 +4,18 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use causeway_flow::account::proof;
 use causeway_flow::connection::Returned;
-use causeway_flow::connection::begin;
+use causeway_flow::connection::begin::{self, BeginError};
 use causeway_flow::connection::complete::{self, CallbackAddress, Completed};
 use causeway_flow::operations::limits::{self, RateLimitedAction};
 use causeway_flow::upstream::traits::Offer;
-use causeway_types::RegistrationId;
 use causeway_types::secret::{Connect, PlainToken};
+use causeway_types::{BrowserSessionId, Did, RegistrationId};
 
+use super::sign_in as sign_in_page;
 use crate::error::PageError;
-use crate::http::cookie;
+use crate::http::cookie::{self, BrowserCookie};
 use crate::http::form::Params;
 use crate::http::headers::{Forms, page, see_other};
 use crate::http::{own_form, request};
@@ -63,8 +65,24 @@ pub(crate) async fn post(
     }
     limits::acquire(&state.ctx, RateLimitedAction::SignIn, None, request::address())?;
     let chosen = params.take("provider");
-    let url = begin::start(&state.ctx, &token, chosen.as_deref(), &browser).await?;
-    Ok(see_other(url.as_str(), None))
+    match begin::start(&state.ctx, &token, chosen.as_deref(), &browser).await {
+        Ok(url) => Ok(see_other(url.as_str(), None)),
+        Err(BeginError::NotSignedIn(did)) => sign_in_first(&state, &token, &did, browser).await,
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Signs the user in whose account is connected, and comes back to the page.
+async fn sign_in_first(
+    state: &AppState,
+    token: &PlainToken<Connect>,
+    did: &Did,
+    browser: BrowserSessionId,
+) -> Result<HttpResponse, PageError> {
+    let here = format!("{}/connect/{}", state.ctx.issuer(), token.expose());
+    let locale = request::lang().tag().to_owned();
+    let request = proof::begin(&state.ctx, &browser, &here, Some(locale)).await?;
+    sign_in_page::start(state, &request, did.as_str(), BrowserCookie { id: browser, set: None }).await
 }
 
 /// The callback of registrations that the operator enters.

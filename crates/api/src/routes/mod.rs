@@ -195,6 +195,7 @@ fn with_path_parameters(config: &mut ServiceConfig) {
                 .route(get().to(connect::get).wrap(from_fn(at_issuer)))
                 .route(post().to(connect::post)),
         )
+        .service(api("/connect/clients/{document}", "GET").route(get().to(client_documents::of_registration)))
         .service(
             api("/connect/callback/{registration_id}", "GET")
                 .route(get().to(connect::registration_callback).wrap(from_fn(at_issuer))),

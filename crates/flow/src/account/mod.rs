@@ -177,6 +177,25 @@ pub async fn known_accounts(
     Ok(groups.into_iter().map(|group| (group.did, group.handle)).collect())
 }
 
+/// Whether an account is signed in in a browser: a live session of it began there, or the account was proven there.
+///
+/// # Errors
+/// When the database does not answer.
+pub(crate) async fn is_signed_in(ctx: &Ctx, browser: &BrowserSessionId, did: &Did) -> Result<bool, Internal> {
+    let (tenant, browser, did, now) = (ctx.tenant().clone(), browser.clone(), did.clone(), ctx.now());
+    ctx.store()
+        .read(move |c| {
+            let live = sessions::list_live_sessions_of_account_in_browser(c, &tenant, &did, &browser, now)?;
+            let is_device = |session: &AccountSession| session.head.kind == SessionKind::Device;
+            if live.iter().any(is_device) {
+                return Ok(true);
+            }
+            let proofs = account_proofs::list_account_proofs(c, &tenant, &browser, now)?;
+            Ok(proofs.iter().any(|proof| proof.did == did))
+        })
+        .await
+}
+
 /// Ends one session: one that began in this browser, or one of an account that is proven in it.
 ///
 /// # Errors

@@ -10,11 +10,12 @@ use causeway_store::connections::{connect_sessions, pending};
 use causeway_store::events::{self, Connecting, EventKind};
 use causeway_store::operations::audit::{Actor, insert_audit_event};
 use causeway_types::secret::{Connect, PlainToken, ProviderState};
-use causeway_types::{BrowserSessionId, ErrorCode, OauthState, SessionKind, TokenHash};
+use causeway_types::{BrowserSessionId, Did, ErrorCode, OauthState, SessionKind, TenantUser, TokenHash};
 use url::Url;
 
+use crate::account;
 use crate::client::{lookup, trust};
-use crate::connection::connect_session::{audit_event, is_entitled};
+use crate::connection::connect_session::{audit_event, may_connect};
 use crate::connection::returned::Returned;
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -41,6 +42,9 @@ pub enum BeginError {
     /// The connect session is unknown, used or expired.
     #[error("this link was already used, or has expired")]
     Gone,
+    /// The account is that of a user who signs in here, and is not signed in in this browser.
+    #[error("sign in as {0} in this browser first: the account is connected for nobody else")]
+    NotSignedIn(Did),
     /// The form names none of the offered providers.
     #[error("none of the offered providers was chosen")]
     NotChosen,
@@ -63,6 +67,7 @@ impl BeginError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::Gone => ErrorCode::NonceInvalidOrReused,
+            Self::NotSignedIn(_) => ErrorCode::LoginRequired,
             Self::NotChosen => ErrorCode::InvalidRequest,
             Self::Provider(ConnectFailure::Unavailable) => ErrorCode::UpstreamUnavailable,
             Self::Provider(failure) => failure.code(),
@@ -84,7 +89,10 @@ pub async fn view(ctx: &Ctx, token: &PlainToken<Connect>) -> Result<ConnectView,
     trace::correlate(session.correlation_id.as_ref());
     let client = lookup::find(ctx, &session.client_id).await?.ok_or(BeginError::Gone)?;
     // A provider that the operator has withdrawn since is not offered any more.
-    let offered = session.providers.iter().filter(|name| is_entitled(&client, name, kind_of(&session)));
+    let offered = session
+        .providers
+        .iter()
+        .filter(|name| may_connect(ctx, &client, &session.user, name, kind_of(&session)));
     let offers: Vec<_> =
         offered.filter_map(|name| Some((name.clone(), offer(ctx, &session, name)?))).collect();
     if offers.is_empty() {
@@ -107,6 +115,11 @@ pub async fn start(
     browser: &BrowserSessionId,
 ) -> Result<Url, BeginError> {
     let ConnectView { session, client, offers, .. } = view(ctx, token).await?;
+    if let Some(did) = did_of(&session)
+        && !account::is_signed_in(ctx, browser, &did).await?
+    {
+        return Err(BeginError::NotSignedIn(did));
+    }
     let chosen = match (chosen, &*offers) {
         (None, [(only, _)]) => only,
         (None, _) => return Err(BeginError::NotChosen),
@@ -240,6 +253,32 @@ pub async fn cancel(ctx: &Ctx, token: &PlainToken<Connect>) -> Result<Returned, 
     Ok(Returned::failed(&session, ConnectFailure::Declined))
 }
 
+/// Finishes a connect session with which nobody can begin.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn fail(
+    ctx: &Ctx,
+    session: &ConnectSession,
+    provider: &str,
+    code: ErrorCode,
+) -> Result<(), Internal> {
+    let now = ctx.now();
+    let event = audit_event(ctx, Actor::User, "connect", "failed", session);
+    let outcome = ConnectOutcome { outcome: code.as_str().to_owned(), connection_id: None, finished_at: now };
+    let (session, provider) = (session.clone(), provider.to_owned());
+    ctx.store()
+        .write(move |c| {
+            let (tenant_id, id) = (&session.tenant_id, &session.connect_session_id);
+            if connect_sessions::finish_connect_session(c, tenant_id, id, &outcome, None)? {
+                events::note_connecting(c, &connecting(&session, &provider), EventKind::Failed, now)?;
+                insert_audit_event(c, &event)?;
+            }
+            Ok::<_, Internal>(())
+        })
+        .await
+}
+
 /// The event of a connection that is being made.
 pub(super) fn connecting<'a>(session: &'a ConnectSession, provider: &'a str) -> Connecting<'a> {
     Connecting {
@@ -250,6 +289,12 @@ pub(super) fn connecting<'a>(session: &'a ConnectSession, provider: &'a str) -> 
         connection_id: session.connection_id.as_ref(),
         correlation_id: session.correlation_id.as_ref(),
     }
+}
+
+/// The user, if they signed in here.
+pub(super) fn did_of(session: &ConnectSession) -> Option<Did> {
+    let TenantUser { namespace, user_id } = &session.user;
+    namespace.is_did().then(|| Did::parse(user_id.as_str()).ok()).flatten()
 }
 
 /// The kind of connection.

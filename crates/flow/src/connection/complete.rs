@@ -158,12 +158,13 @@ impl Attempt<'_> {
         address: &CallbackAddress,
         params: &CallbackParams,
     ) -> Result<Returned, ConnectError> {
-        let Self { begun, upstream, .. } = self;
+        let Self { ctx, begun, session, upstream } = self;
         if !self.came_to(address).await? {
             return Err(ConnectFailure::Issuer.into());
         }
         let client = self.client().await?.ok_or(ConnectFailure::Refused)?;
-        if !connect_session::is_entitled(&client, &begun.provider, begun.session_kind) {
+        let user = &session.user;
+        if !connect_session::may_connect(ctx, &client, user, &begun.provider, begun.session_kind) {
             return Err(ConnectFailure::Refused.into());
         }
         let reconnected = self.reconnected_subject().await?;
@@ -238,8 +239,10 @@ impl Attempt<'_> {
         if let Some(failure) = self.check(&authorized).await? {
             return Err(failure.into());
         }
-        let is_confirmed = session.return_uri.is_none();
-        if is_confirmed && !client.entitlements.allow_unconfirmed {
+        // This browser is the one that was sent to the provider, in which the user was signed in then.
+        let is_did = session.user.namespace.is_did();
+        let is_confirmed = is_did || session.return_uri.is_none();
+        if is_confirmed && !is_did && !client.entitlements.allow_unconfirmed {
             return Err(ConnectFailure::Refused.into());
         }
         let event = self.audit_event("ok", &authorized.connection);

@@ -15,6 +15,7 @@ use causeway_types::{
 use serde_json::{Map, Value};
 
 use crate::client::trust;
+use crate::connection::mcp;
 use crate::connection::tenant_client::TenantClient;
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -235,6 +236,19 @@ pub async fn show(
 pub(crate) fn is_entitled(client: &Client, provider: &str, kind: SessionKind) -> bool {
     let is_granted = client.entitlements.providers.iter().any(|granted| granted == provider);
     is_granted && trust::is_the_operators(client) && may_be_of(client, kind)
+}
+
+/// Whether a client may connect an account of this user: as it is entitled to, or at an MCP server for a user who signed in
+/// here. Those belong to the user, who consents for each client.
+pub(crate) fn may_connect(
+    ctx: &Ctx,
+    client: &Client,
+    user: &TenantUser,
+    provider: &str,
+    kind: SessionKind,
+) -> bool {
+    let is_mcp = || mcp::is_mcp(ctx, provider) && kind == SessionKind::Device;
+    is_entitled(client, provider, kind) || (user.namespace.is_did() && is_mcp())
 }
 
 /// Whether a client may have connections of a kind.

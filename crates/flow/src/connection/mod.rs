@@ -5,12 +5,15 @@
 //! [confirms](confirm) that it was its user who did.
 
 pub mod begin;
+pub mod client_document;
+pub mod coalesce;
 pub mod complete;
 pub mod confirm;
 pub mod connect_session;
 pub mod end;
 pub mod erase;
 pub mod list;
+pub mod mcp;
 mod returned;
 pub mod show;
 mod store;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use causeway_domain::session::SessionHead;
 use causeway_types::{Scope, UpstreamSessionId};
 
 use super::error::ConnectionError;
@@ -38,6 +39,17 @@ pub async fn open(
 }
 
 impl OpenConnection {
+    /// A connection whose kind passes no headers by itself: its caller knows which.
+    pub(super) fn of(ctx: &Ctx, connection: UsableConnection) -> Result<Self, ConnectionError> {
+        let upstream = ctx.upstreams().of(&connection.head)?;
+        Ok(Self { connection, headers: PassingHeaders::default(), upstream })
+    }
+
+    /// The head of the connection.
+    pub const fn head(&self) -> &SessionHead {
+        &self.connection.head
+    }
+
     /// The headers that pass beside the usual ones.
     pub const fn passing_headers(&self) -> &PassingHeaders {
         &self.headers

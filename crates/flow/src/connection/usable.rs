@@ -62,24 +62,33 @@ pub(crate) async fn find(
     let found = ctx.store().in_tenant(&client.tenant_id).find(finding).await?;
     let (ConnectionInUse { head, credentials, registration, .. }, account) =
         found.ok_or(ConnectionError::NotFound)?;
-    trace::correlate(head.correlation_id.as_ref());
-    let now = ctx.now();
-    if !head.is_alive_at(now) {
-        return Err(ConnectionError::NotFound);
-    }
     if !is_entitled(&client.client, head.provider(), head.kind) {
         return Err(ConnectionError::NotEntitled { provider: head.provider().to_owned() });
     }
+    note_use(ctx, &head).await?;
     let account = match account {
         None => None,
         Some(None) => return Err(ConnectionError::NoSuchAccount),
         Some(Some(account)) => Some(NamedAccount::of(account)),
     };
+    Ok(UsableConnection { head, credentials, registration, account })
+}
+
+/// Notes that a connection is about to be used.
+///
+/// # Errors
+/// [`ConnectionError::NotFound`]: it has ended by itself.
+pub(super) async fn note_use(ctx: &Ctx, head: &SessionHead) -> Result<(), ConnectionError> {
+    trace::correlate(head.correlation_id.as_ref());
+    let now = ctx.now();
+    if !head.is_alive_at(now) {
+        return Err(ConnectionError::NotFound);
+    }
     if now.since(head.last_used_at) >= sessions::TOUCH_SECONDS {
         let id = head.session_id.clone();
         ctx.store().add(move |c| sessions::touch_session(c, &id, now).map_err(Internal::from)).await?;
     }
-    Ok(UsableConnection { head, credentials, registration, account })
+    Ok(())
 }
 
 impl UsableConnection {

@@ -5,6 +5,7 @@ pub mod atproto;
 pub mod connect;
 pub mod export;
 pub mod keeper;
+pub(crate) mod mcp;
 pub mod oauth2;
 pub(crate) mod registry;
 pub mod relay;

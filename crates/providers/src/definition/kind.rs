@@ -39,27 +39,24 @@ impl Kind {
     /// Registration of Causeway at the provider. `None`: the provider knows its users alone.
     pub fn registration(&self) -> Option<&Registration> {
         match self {
-            Self::Mcp(mcp) => Some(&mcp.registration),
-            Self::Oauth2(_) | Self::Oidc(_) => self.oauth().map(|client| &client.registration),
+            Self::Mcp(_) | Self::Oauth2(_) | Self::Oidc(_) => self.oauth().map(|client| &client.registration),
             Self::Form(_) | Self::Key(_) => None,
         }
     }
 
-    /// The part that `oauth2` and `oidc` have in common.
+    /// The part that `oauth2`, `oidc` and `mcp` have in common.
     pub fn oauth(&self) -> Option<&OauthClient> {
         match self {
             Self::Oauth2(oauth) => Some(&oauth.client),
             Self::Oidc(oidc) => Some(&oidc.client),
-            Self::Mcp(_) | Self::Form(_) | Self::Key(_) => None,
+            Self::Mcp(mcp) => Some(&mcp.client),
+            Self::Form(_) | Self::Key(_) => None,
         }
     }
 
     /// Renewal of credentials. `None`: not at all, or as a form does.
     pub fn refresh(&self) -> Option<&Refresh> {
-        match self {
-            Self::Mcp(mcp) => mcp.refresh.as_ref(),
-            _ => self.oauth()?.refresh.as_ref(),
-        }
+        self.oauth()?.refresh.as_ref()
     }
 }
 

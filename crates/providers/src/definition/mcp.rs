@@ -5,38 +5,26 @@ use std::num::NonZeroU32;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::account::Identity;
+use super::answer::RawAnswer;
 use super::head::Head;
-use super::lifetime::{Lifetime, RawLifetime};
-use super::oauth::Accounts;
+use super::lifetime::RawLifetime;
+use super::oauth::{Accounts, OauthClient, Pkce, Scopes};
 use super::parameter::RawParameter;
-use super::refresh::{RawRefresh, Refresh};
-use super::registration::{RawBy, RawRegistration, Registration};
-use super::request::ClientAuthentication;
-use super::revocation::{RawRevocation, Revocation};
+use super::refresh::RawRefresh;
+use super::registration::{RawBy, RawRegistration};
+use super::request::{ClientAuthentication, RawAuthorization, RawTokenRequest};
+use super::revocation::RawRevocation;
 use crate::check::{Check, Step};
 use crate::values::url_template::UrlTemplate;
 
-/// An MCP server. Its metadata, and that of its authorization server, says the rest.
+/// An MCP server. Its metadata names its authorization server, and the metadata of that one says the rest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mcp {
-    /// The server: the resource that tokens are requested for.
+    /// The server.
     pub url: UrlTemplate,
-    /// Registration at its authorization server.
-    pub registration: Registration,
-    /// The scopes that are requested; empty: those of the server's challenge or metadata.
-    pub scopes: Vec<String>,
-    /// The scope by which a refresh token is issued, where the server's metadata does not list it.
-    pub offline_scope: Option<String>,
-    /// Number of accounts that one user may connect.
-    pub accounts: Accounts,
-    /// The number of grants of one registration that an account may have; above it, the oldest one ends.
-    pub grants_per_account: Option<NonZeroU32>,
-    /// Lifetime of access where answers do not say it.
-    pub lifetime: Lifetime,
-    /// Renewal of credentials; `None`: not at all.
-    pub refresh: Option<Refresh>,
-    /// Revocation of access.
-    pub revocation: Revocation,
+    /// Causeway as the client of its authorization server: everything but the endpoints, which discovery finds.
+    pub client: OauthClient,
 }
 
 /// An MCP server, whose authorization server is found by discovery.
@@ -114,16 +102,34 @@ impl RestOfMcp {
         let registration = self.registration.check(RawBy::Dynamic, ClientAuthentication::default(), check);
         // RFC 9700 section 2.2.2 wants rotation of public clients, and a token that works once is never shown twice.
         let refresh = self.refresh.unwrap_or_else(RawRefresh::single_use).check(check);
-        Some(Mcp {
+        let separator = " ".to_owned();
+        let answer = RawAnswer::default().check(&separator, check);
+        let client = OauthClient {
             lifetime: self.lifetime.check(check),
             revocation: self.revocation.check(check),
-            url: url?,
             registration: registration?,
-            scopes: self.scopes,
-            offline_scope: self.offline_scope,
+            scopes: Scopes {
+                default: self.scopes,
+                required: Vec::new(),
+                offline: self.offline_scope,
+                separator,
+            },
+            pkce: Pkce::S256,
+            resource: true,
+            extras: None,
             accounts: self.accounts.unwrap_or_default(),
             grants_per_account: self.grants_per_account,
+            authorization: RawAuthorization::default().check(check),
+            token_request: RawTokenRequest::default().check(check),
+            exchange: None,
+            answer: answer?,
+            credentials: Vec::new(),
+            captures: Vec::new(),
             refresh: refresh?,
-        })
+            identity: Identity::None,
+            managed_accounts: Vec::new(),
+            relay: None,
+        };
+        Some(Mcp { url: url?, client })
     }
 }

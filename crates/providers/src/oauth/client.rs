@@ -20,10 +20,10 @@ use crate::values::http::Method;
 /// A request that carries a code or a token must not be dropped half-way: run it detached from the request that needs it.
 #[derive(Clone)]
 pub struct ProviderClient {
-    pub(super) http: HttpClient,
+    pub(crate) http: HttpClient,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) rng: Arc<dyn Rng>,
-    pub(super) deadline: Duration,
+    pub(crate) deadline: Duration,
 }
 
 impl fmt::Debug for ProviderClient {

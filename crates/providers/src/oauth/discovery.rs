@@ -14,6 +14,7 @@ use crate::json::Document;
 use crate::request::{Draft, ProviderRequest};
 use crate::values::fill::FillError;
 use crate::values::http::Method;
+use crate::values::url_template::UrlTemplate;
 
 /// Why a server was not discovered.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -36,8 +37,10 @@ pub enum DiscoveryError {
 }
 
 /// The answer to the request for a document.
-enum Found {
+pub(crate) enum Found {
+    /// It is there.
     Document(Document),
+    /// The server has none at this address.
     Absent,
 }
 
@@ -54,9 +57,19 @@ impl ProviderClient {
         fields: &FieldValues,
     ) -> Result<ServerMetadata, DiscoveryError> {
         let issuer = discovery.issuer.fill(|name| fields.get(name.as_str()))?;
-        for url in well_known(&issuer, order) {
+        self.discover_issuer(&issuer, discovery.issuer_pattern.as_ref(), order).await
+    }
+
+    /// The same for an issuer that is known. `pattern` is that of the issuer in metadata where it differs.
+    pub(crate) async fn discover_issuer(
+        &self,
+        issuer: &Url,
+        pattern: Option<&UrlTemplate>,
+        order: WellKnown,
+    ) -> Result<ServerMetadata, DiscoveryError> {
+        for url in well_known(issuer, order) {
             if let Found::Document(document) = self.document(url).await? {
-                return Ok(ServerMetadata::read(&document, discovery, &issuer, self.http.dev_mode())?);
+                return Ok(ServerMetadata::read(&document, pattern, issuer, self.http.dev_mode())?);
             }
         }
         Err(DiscoveryError::Absent)
@@ -74,7 +87,11 @@ impl ProviderClient {
         }
     }
 
-    async fn document(&self, url: Url) -> Result<Found, DiscoveryError> {
+    /// Fetches a document: it is there, or it is not.
+    ///
+    /// # Errors
+    /// [`DiscoveryError::Unknown`].
+    pub(crate) async fn document(&self, url: Url) -> Result<Found, DiscoveryError> {
         let request: ProviderRequest = Draft::new(Method::Get, url, RequestBody::Query).finish();
         match self.send_for_document(request).await {
             Ok(reply) => found(&reply),

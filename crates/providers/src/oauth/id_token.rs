@@ -148,7 +148,8 @@ mod tests {
         let discovery = Discovery { issuer: UrlTemplate::parse(ISSUER).unwrap(), issuer_pattern: None };
         let document = Document::json(document.to_string().as_bytes()).unwrap();
         let issuer = url::Url::parse(ISSUER).unwrap();
-        let metadata = ServerMetadata::read(&document, &discovery, &issuer, false).unwrap();
+        let metadata =
+            ServerMetadata::read(&document, discovery.issuer_pattern.as_ref(), &issuer, false).unwrap();
         let own = EcKey::from_private_jwk(&KEY.into()).unwrap();
         let keys = JwkSet::parse(&json!({"keys": [own.public_jwk()]})).unwrap();
         let rules = IdTokenRules {

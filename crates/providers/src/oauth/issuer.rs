@@ -12,7 +12,8 @@ use crate::values::url_template::UrlTemplate;
 /// The authorization server of a definition, as far as its registrations are concerned.
 #[derive(Clone, Copy, Debug)]
 pub struct RegistrationIssuer<'a> {
-    address: &'a UrlTemplate,
+    /// The address that the definition names; `None`: the authorization server is found by discovery alone.
+    address: Option<&'a UrlTemplate>,
     /// Whether the address is an issuer, and not that of the token endpoint.
     is_issuer: bool,
 }
@@ -21,29 +22,35 @@ impl<'a> RegistrationIssuer<'a> {
     /// Reads it from a definition; `None`: a provider of this kind has no authorization server of its own.
     pub fn of(definition: &'a Definition) -> Option<Self> {
         match &definition.kind {
-            Kind::Oidc(oidc) => Some(Self { address: &oidc.discovery.issuer, is_issuer: true }),
+            Kind::Oidc(oidc) => Some(Self::at(&oidc.discovery.issuer, true)),
             Kind::Oauth2(oauth) => Some(match &oauth.endpoints {
-                Endpoints::Discovered(discovery) => Self { address: &discovery.issuer, is_issuer: true },
-                Endpoints::Fixed { token, .. } => Self { address: token, is_issuer: false },
+                Endpoints::Discovered(discovery) => Self::at(&discovery.issuer, true),
+                Endpoints::Fixed { token, .. } => Self::at(token, false),
             }),
-            Kind::Mcp(_) | Kind::Form(_) | Kind::Key(_) => None,
+            Kind::Mcp(_) => Some(Self { address: None, is_issuer: true }),
+            Kind::Form(_) | Kind::Key(_) => None,
         }
     }
 
-    /// Whether users choose the host: then there are registrations at several issuers.
+    const fn at(address: &'a UrlTemplate, is_issuer: bool) -> Self {
+        Self { address: Some(address), is_issuer }
+    }
+
+    /// Whether the definition leaves the host open: then there are registrations at several issuers.
     pub fn is_open(&self) -> bool {
-        self.address.open().is_some()
+        self.address.is_none_or(|address| address.open().is_some())
     }
 
     /// The issuer of the values that users enter: an origin, unless they choose the host, where the path counts too.
     ///
     /// # Errors
-    /// [`FillError`], for a value that is missing or leads elsewhere.
+    /// [`FillError`], for a value that is missing or leads elsewhere, and where nothing but discovery tells.
     pub fn filled(&self, fields: &FieldValues) -> Result<String, FillError> {
         if let Some(fixed) = self.fixed() {
             return Ok(fixed);
         }
-        let url = self.address.fill(|name| fields.get(name.as_str()))?;
+        let address = self.address.ok_or(FillError::Discovered)?;
+        let url = address.fill(|name| fields.get(name.as_str()))?;
         Ok(if self.is_issuer { trimmed(url.as_str()) } else { origin(&url) })
     }
 
@@ -54,10 +61,8 @@ impl<'a> RegistrationIssuer<'a> {
 
     /// The origin, if the definition names the host: then one registration serves whatever users enter.
     fn fixed(&self) -> Option<String> {
-        (!self.is_open())
-            .then(|| Url::parse(&self.address.to_string()).ok())
-            .flatten()
-            .map(|url| origin(&url))
+        let address = self.address.filter(|_| !self.is_open())?;
+        Url::parse(&address.to_string()).ok().map(|url| origin(&url))
     }
 }
 
@@ -78,7 +83,8 @@ impl Definition {
                 Endpoints::Discovered(discovery) => &discovery.issuer,
                 Endpoints::Fixed { authorization, .. } => authorization,
             },
-            Kind::Mcp(_) | Kind::Form(_) | Kind::Key(_) => return None,
+            Kind::Mcp(mcp) => &mcp.url,
+            Kind::Form(_) | Kind::Key(_) => return None,
         };
         address.open()?;
         let url = address.fill(|name| fields.get(name.as_str())).ok()?;

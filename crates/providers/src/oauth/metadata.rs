@@ -84,19 +84,18 @@ pub fn well_known(issuer: &Url, order: WellKnown) -> Vec<Url> {
 }
 
 impl ServerMetadata {
-    /// Checks metadata. `issuer` is the one that was asked for.
+    /// Checks metadata. `issuer` is the one that was asked for; `pattern` is that of the issuer in metadata where it differs.
     ///
     /// # Errors
     /// [`MetadataError`].
     pub fn read(
         document: &Document,
-        discovery: &Discovery,
+        pattern: Option<&UrlTemplate>,
         issuer: &Url,
         allow_loopback: bool,
     ) -> Result<Self, MetadataError> {
         let root = document.root();
         let found = root.get("issuer").and_then(Value::as_str).ok_or(MetadataError::Missing("issuer"))?;
-        let pattern = discovery.issuer_pattern.as_ref();
         if !is_same_issuer(found, issuer) && !pattern.is_some_and(|pattern| fits(pattern, found, true)) {
             return Err(MetadataError::Issuer);
         }
@@ -170,7 +169,13 @@ fn fits(pattern: &UrlTemplate, text: &str, with_fields: bool) -> bool {
 /// An address in metadata that may be called, or be in a `Location`.
 fn address(root: &Value, name: &'static str, allow_loopback: bool) -> Result<Option<Url>, MetadataError> {
     let Some(value) = root.get(name).filter(|value| !value.is_null()) else { return Ok(None) };
-    let url = value.as_str().and_then(|text| Url::parse(text).ok()).ok_or(MetadataError::Address(name))?;
+    let url = value.as_str().and_then(|text| Url::parse(text).ok());
+    url.filter(|url| is_plain(url, allow_loopback)).map(Some).ok_or(MetadataError::Address(name))
+}
+
+/// Whether an address that was found may be called, or be in a `Location`: https without user name and fragment, or http on
+/// this machine where that is allowed.
+pub(crate) fn is_plain(url: &Url, allow_loopback: bool) -> bool {
     let is_loopback = match url.host() {
         Some(Host::Domain(host)) => host == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -178,8 +183,7 @@ fn address(root: &Value, name: &'static str, allow_loopback: bool) -> Result<Opt
         None => false,
     };
     let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_loopback && allow_loopback);
-    let is_plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-    if is_safe && is_plain { Ok(Some(url)) } else { Err(MetadataError::Address(name)) }
+    is_safe && url.username().is_empty() && url.password().is_none() && url.fragment().is_none()
 }
 
 #[cfg(test)]
@@ -215,7 +219,13 @@ mod tests {
         allow_loopback: bool,
     ) -> Result<ServerMetadata, MetadataError> {
         let document = Document::json(document(changes).to_string().as_bytes()).unwrap();
-        ServerMetadata::read(&document, &discovery(pattern), &Url::parse(ISSUER).unwrap(), allow_loopback)
+        let discovery = discovery(pattern);
+        ServerMetadata::read(
+            &document,
+            discovery.issuer_pattern.as_ref(),
+            &Url::parse(ISSUER).unwrap(),
+            allow_loopback,
+        )
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub enum FillError {
     /// The result is at another scheme, host or port, or has a user name.
     #[error("the result would be at another host")]
     OtherHost,
+    /// The definition names no address: discovery finds it.
+    #[error("the address is found by discovery alone")]
+    Discovered,
 }
 
 /// Everything but the unreserved characters of RFC 3986 section 2.3.

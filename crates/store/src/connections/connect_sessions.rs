@@ -136,7 +136,9 @@ pub fn consume_connect_session(
     now: Timestamp,
 ) -> Result<Option<ConnectSession>, StoreError> {
     let columns = <Row as Selectable<MultiBackend>>::construct_selection();
-    let used = diesel::update(open!(token, now)).set(dsl::used.eq(true)).returning(columns);
+    let used = diesel::update(open!(token, now))
+        .set((dsl::used.eq(true), dsl::begun_at.eq(Some(now.as_secs()))))
+        .returning(columns);
     fixed!(used).get_result::<Row>(c).optional()?.map(Row::into_domain).transpose()
 }
 

@@ -3,7 +3,8 @@
 use causeway_domain::connection::{CredentialRecord, Registration};
 use causeway_domain::session::{Credentials, SessionHead};
 use causeway_types::{
-    ClientId, CredentialKind, IdentityId, ManagedAccountId, SessionState, Timestamp, UpstreamSessionId,
+    ClientId, CredentialKind, IdentityId, ManagedAccountId, SessionKind, SessionState, TenantUser, Timestamp,
+    UpstreamSessionId,
 };
 use diesel::prelude::*;
 
@@ -37,6 +38,31 @@ pub struct ConnectionInUse {
     pub credentials: Option<Credentials>,
     /// Our registration at its issuer.
     pub registration: Option<Registration>,
+}
+
+/// Finds the live connection of a user at a provider: the newest one.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn find_connection_of_user(
+    scope: &mut TenantScope<'_>,
+    user: &TenantUser,
+    provider: &str,
+    kind: SessionKind,
+) -> Result<Option<UpstreamSessionId>, StoreError> {
+    let found = upstream_session::table
+        .filter(upstream_session::tenant_id.eq(scope.tenant_id().as_str()))
+        .filter(upstream_session::namespace.eq(user.namespace.as_str()))
+        .filter(upstream_session::user_id.eq(user.user_id.as_str()))
+        .filter(upstream_session::provider.eq(provider))
+        .filter(upstream_session::session_kind.eq(kind.as_str()))
+        .filter(upstream_session::confirmed_at.is_not_null())
+        .filter(upstream_session::state.eq(ACTIVE).or(upstream_session::state.eq(REAUTH_REQUIRED)))
+        .filter(upstream_session::deleted_at.is_null())
+        .order(upstream_session::session_id.desc())
+        .limit(1)
+        .select(upstream_session::session_id);
+    Ok(fixed!(found).get_result::<String>(scope.connection()).optional()?.map(UpstreamSessionId::new))
 }
 
 /// Finds a connection that a client may use: it has access to it, its user is confirmed, and it has not ended.

@@ -9,6 +9,7 @@
 //! holds among the others.
 
 pub mod access;
+pub mod connect_flows;
 pub mod connect_sessions;
 pub mod credentials;
 pub mod erasure;

@@ -71,5 +71,6 @@ encrypted_columns! {
     REGISTRATION_SECRET: provider_registration.client_secret by registration_id;
     NEXT_REGISTRATION_SECRET: provider_registration.next_secret by registration_id;
     REGISTRATION_ACCESS_TOKEN: provider_registration.registration_access_token by registration_id;
+    CONNECT_FLOW_TOKEN: connect_session.flow_token by token;
     WEBHOOK_SECRET: event_subscription.webhook_secret by client_id;
 }

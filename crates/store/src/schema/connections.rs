@@ -147,6 +147,11 @@ diesel::table! {
         connect_code -> Nullable<Text>,
         connect_code_expires_at -> Nullable<BigInt>,
         unconfirmed_id -> Nullable<Text>,
+        flow_key -> Nullable<Text>,
+        flow_token -> Nullable<Text>,
+        begun_at -> Nullable<BigInt>,
+        prompted_at -> Nullable<BigInt>,
+        is_declined -> Bool,
     }
 }
 

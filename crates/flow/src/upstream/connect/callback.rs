@@ -27,8 +27,8 @@ use crate::upstream::traits::{CallbackParams, Completion, ConnectError, NewConne
 pub enum CallbackOutcome {
     /// Signed in: the user is asked for consent.
     Consent(AuthRequestId),
-    /// The user has proven that an account is theirs: the account page shows it.
-    Account,
+    /// The user has proven that an account is theirs, and goes on to this address of ours.
+    Account(String),
     /// The user is sent to the authorization server once more.
     Upstream(Url),
     /// The client gets its answer: an error, or a code by remembered consent.
@@ -91,7 +91,7 @@ async fn run(
         AuthRequestStage::Decided { .. } => return Err(CallbackError::State),
     }
     match connect(ctx, &params, &upstream, &request).await {
-        Ok(()) if proof::is_for_proof(&request) => Ok(CallbackOutcome::Account),
+        Ok(()) if proof::is_for_proof(&request) => Ok(CallbackOutcome::Account(request.redirect_uri)),
         Ok(()) => Ok(match consent::allow_remembered(ctx, &request.id, browser).await {
             Ok(Some(answer)) => CallbackOutcome::Client(answer),
             Ok(None) | Err(ConsentError::Gone | ConsentError::NotSignedIn) => {

@@ -151,6 +151,19 @@ pub enum ConnectFailure {
         "this server is not set up correctly at the provider: its operator has to correct the registration"
     )]
     Misconfigured,
+    /// The metadata of an MCP server, or of its authorization server, cannot be used.
+    #[error("the metadata of the MCP server or of its authorization server is missing or invalid")]
+    Discovery,
+    /// The authorization server of an MCP server does not register us.
+    #[error(
+        "the authorization server did not register this server as a client, or does not accept it any more"
+    )]
+    Registration,
+    /// The authorization server of an MCP server registers nobody by itself.
+    #[error(
+        "the authorization server registers no clients: the operator of this server has to enter a client_id"
+    )]
+    ClientIdRequired,
     /// The provider has to be asked in another way, once.
     #[error("the provider has to be asked once more")]
     AskAgain(AskAgain),
@@ -182,6 +195,9 @@ impl ConnectFailure {
             Self::AccountMismatch => ErrorCode::AccountMismatch,
             Self::NoRefreshToken | Self::AskAgain(AskAgain::ForceReauth) => ErrorCode::RefreshTokenMissing,
             Self::Misconfigured => ErrorCode::ProviderMisconfigured,
+            Self::Discovery => ErrorCode::DiscoveryFailed,
+            Self::Registration => ErrorCode::RegistrationFailed,
+            Self::ClientIdRequired => ErrorCode::ClientIdRequired,
             Self::Unavailable => ErrorCode::TemporarilyUnavailable,
             Self::Required(required) => required.code(),
         }
@@ -213,6 +229,9 @@ mod tests {
             F::AccountMismatch,
             F::NoRefreshToken,
             F::Misconfigured,
+            F::Discovery,
+            F::Registration,
+            F::ClientIdRequired,
         ];
         for failure in all {
             let (code, text) = (failure.code(), format!("| {failure} |"));

@@ -41,7 +41,15 @@ impl OauthBinding {
     /// # Errors
     /// When the session is of another kind, or its binding cannot be read.
     pub(crate) fn of(head: &SessionHead) -> Result<Self, Internal> {
-        serde_json::from_str(&head.other()?.data)
+        Self::read(&head.other()?.data)
+    }
+
+    /// Reads a binding as it is stored.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn read(data: &str) -> Result<Self, Internal> {
+        serde_json::from_str(data)
             .map_err(|_| Internal::Inconsistent("the binding of a connection cannot be read"))
     }
 

@@ -19,7 +19,7 @@ use super::OauthProvider;
 use super::binding::OauthBinding;
 use super::kept::Bound;
 use super::registrations::registered;
-use super::servers::{metadata_of, wants_refresh_token};
+use super::servers::{Server, metadata_of, wants_refresh_token};
 use super::stored::{Answer, Authorizing, Kept, Named, owned};
 use crate::error::Internal;
 use crate::upstream::connect::failure::{AskAgain, ConnectFailure, SignInError};
@@ -36,54 +36,9 @@ impl Connected for OauthProvider {
     /// Discovers the server before the browser leaves, and finds our registration there.
     async fn begin(&self, request: &BeginRequest<'_>) -> Result<Begun, SignInError> {
         let connect = request.connect().map_err(Internal::from)?;
-        let client = self.client_definition()?;
         let fields = fields_of(connect.parameters);
         let server = self.server(&fields).await?;
-        let (scopes, with_offline) = scopes_of(client, connect, server.offline.as_ref());
-        let registration = self.registration(connect.tenant_id, &server, &fields, &scopes).await?;
-        let is_openid =
-            matches!(self.definition.kind, Kind::Oidc(_)) || scopes.iter().any(|scope| scope == OPENID);
-        let authorizing = Authorizing {
-            registration_id: registration.registration_id.clone(),
-            issuer: server.issuer,
-            names_issuer: server.names_issuer,
-            authorization_endpoint: server.authorization,
-            token_endpoint: server.token,
-            revocation_endpoint: server.revocation,
-            jwks_uri: server.keys,
-            scopes,
-            with_offline,
-            parameters: owned(&fields),
-            verifier: Secret::new(CodeVerifier::random(&*self.rng).expose()),
-            nonce: is_openid.then(|| (&*self.rng as &dyn Rng).base64url::<16>()),
-            is_second: connect.again.is_some(),
-        };
-        let forced = connect.force_reauth || connect.again == Some(AskAgain::ForceReauth);
-        let verifier = verifier_of(&authorizing)?;
-        let url = authorization_url(
-            client,
-            &Authorization {
-                endpoint: &authorizing.authorization_endpoint,
-                registered: &registered(&registration),
-                state: request.state.as_str(),
-                scopes: &authorizing.scopes,
-                verifier: &verifier,
-                nonce: authorizing.nonce.as_deref(),
-                resource: None,
-                ask: if forced { Ask::Reauthenticate } else { Ask::Nothing },
-                fields: &fields,
-            },
-        );
-        let url = url.map_err(|error| {
-            tracing::warn!(%error, provider = self.name, "the authorization request cannot be made");
-            ConnectFailure::Misconfigured
-        })?;
-        Ok(Begun {
-            url,
-            pending: Pending::Other { provider: self.name.clone(), data: authorizing.to_secret()? },
-            asked_again: authorizing.is_second,
-            registration_id: Some(registration.registration_id),
-        })
+        self.begin_at(request, &fields, server).await
     }
 
     fn is_second(&self, pending: &Pending) -> bool {
@@ -107,7 +62,7 @@ impl Connected for OauthProvider {
         };
         let found = self.registrations.find(completion.tenant_id, &authorizing.registration_id).await?;
         let registration = found.ok_or(ConnectFailure::Misconfigured)?;
-        let verifier = verifier_of(&authorizing)?;
+        let verifier = if authorizing.is_open() { None } else { Some(verifier_of(&authorizing)?) };
         let binding = OauthBinding {
             registration_id: registration.registration_id.clone(),
             client_id: registration.client_id.as_str().to_owned(),
@@ -115,21 +70,22 @@ impl Connected for OauthProvider {
             authorization_endpoint: authorizing.authorization_endpoint,
             token_endpoint,
             revocation_endpoint: authorizing.revocation_endpoint,
-            resource: None,
+            resource: authorizing.resource,
             requested_scopes: authorizing.scopes,
             fields: owned(&fields),
         };
         let bound = Bound { binding, registration };
-        let redemption =
-            CodeRedemption { code: &code, verifier: &verifier, scopes: &bound.binding.requested_scopes };
-        let issued = self.client.redeem(&bound.context(client, &fields), &redemption).await;
-        let answer = self.issued(completion.tenant_id, &bound.registration, issued).await?;
-        let kept = Kept {
-            binding: bound.binding,
-            jwks_uri: authorizing.jwks_uri,
-            nonce: authorizing.nonce,
-            answer: Answer::from(&answer),
+        let answer = match &verifier {
+            None => Answer::open(self.clock.now()),
+            Some(verifier) => {
+                let scopes = &bound.binding.requested_scopes;
+                let redemption = CodeRedemption { code: &code, verifier, scopes };
+                let issued = self.client.redeem(&bound.context(client, &fields), &redemption).await;
+                Answer::from(&self.issued(completion.tenant_id, &bound.registration, issued).await?)
+            }
         };
+        let kept =
+            Kept { binding: bound.binding, jwks_uri: authorizing.jwks_uri, nonce: authorizing.nonce, answer };
         Ok(kept.to_redeemed()?)
     }
 
@@ -251,6 +207,63 @@ struct Identified {
 }
 
 impl OauthProvider {
+    /// Prepares an authorization at a server whose endpoints are known.
+    pub(crate) async fn begin_at(
+        &self,
+        request: &BeginRequest<'_>,
+        fields: &FieldValues,
+        server: Server,
+    ) -> Result<Begun, SignInError> {
+        let connect = request.connect().map_err(Internal::from)?;
+        let client = self.client_definition()?;
+        let (scopes, with_offline) = scopes_of(client, connect, &server);
+        let registration = self.registration(connect.tenant_id, &server, fields, &scopes).await?;
+        let is_openid =
+            matches!(self.definition.kind, Kind::Oidc(_)) || scopes.iter().any(|scope| scope == OPENID);
+        let authorizing = Authorizing {
+            registration_id: registration.registration_id.clone(),
+            issuer: server.issuer,
+            names_issuer: server.names_issuer,
+            authorization_endpoint: server.authorization,
+            token_endpoint: server.token,
+            revocation_endpoint: server.revocation,
+            jwks_uri: server.keys,
+            resource: server.resource,
+            scopes,
+            with_offline,
+            parameters: owned(fields),
+            verifier: Secret::new(CodeVerifier::random(&*self.rng).expose()),
+            nonce: is_openid.then(|| (&*self.rng as &dyn Rng).base64url::<16>()),
+            is_second: connect.again.is_some(),
+        };
+        let forced = connect.force_reauth || connect.again == Some(AskAgain::ForceReauth);
+        let verifier = verifier_of(&authorizing)?;
+        let url = authorization_url(
+            client,
+            &Authorization {
+                endpoint: &authorizing.authorization_endpoint,
+                registered: &registered(&registration),
+                state: request.state.as_str(),
+                scopes: &authorizing.scopes,
+                verifier: &verifier,
+                nonce: authorizing.nonce.as_deref(),
+                resource: authorizing.resource.as_deref(),
+                ask: if forced { Ask::Reauthenticate } else { Ask::Nothing },
+                fields,
+            },
+        );
+        let url = url.map_err(|error| {
+            tracing::warn!(%error, provider = self.name, "the authorization request cannot be made");
+            ConnectFailure::Misconfigured
+        })?;
+        Ok(Begun {
+            url,
+            pending: Pending::Other { provider: self.name.clone(), data: authorizing.to_secret()? },
+            asked_again: authorizing.is_second,
+            registration_id: Some(registration.registration_id),
+        })
+    }
+
     /// The code, if the answer is one of the server that was asked.
     fn code(
         &self,
@@ -289,7 +302,10 @@ impl OauthProvider {
                     authorizing.authorization_endpoint.clone(),
                     authorizing.authorization_endpoint.clone(),
                 );
-                self.discovery().is_some_and(|(discovery, _)| metadata.takes_issuer(discovery, iss))
+                match self.discovery() {
+                    Some((discovery, _)) => metadata.takes_issuer(discovery, iss),
+                    None => issuer == iss,
+                }
             }
             (Some(_), None) => !authorizing.names_issuer,
             (None, _) => true,
@@ -466,16 +482,19 @@ impl OauthProvider {
 }
 
 /// The requested scopes, and whether the one for refresh tokens was added.
-fn scopes_of(
-    client: &OauthClient,
-    connect: &ConnectRequest<'_>,
-    listed: Option<&String>,
-) -> (Vec<String>, bool) {
+fn scopes_of(client: &OauthClient, connect: &ConnectRequest<'_>, server: &Server) -> (Vec<String>, bool) {
     let with_offline = connect.again != Some(AskAgain::WithoutOffline);
-    let mut scopes = requested_scopes(&client.scopes, connect.scopes, with_offline);
+    let of_server = connect.scopes.is_empty() && client.scopes.default.is_empty();
+    let asked = if of_server { &*server.scopes } else { connect.scopes };
+    let mut scopes = requested_scopes(&client.scopes, asked, with_offline);
     let own = client.scopes.offline.as_ref();
-    let offline = own.or(listed.filter(|_| wants_refresh_token(client)));
-    let Some(offline) = offline.filter(|_| with_offline) else { return (scopes, false) };
+    let offline = own.or(server.offline.as_ref().filter(|_| wants_refresh_token(client)));
+    let Some(offline) = offline else { return (scopes, false) };
+    if !with_offline {
+        // The server lists it as one of its own, too.
+        scopes.retain(|scope| scope != offline || connect.scopes.contains(scope));
+        return (scopes, false);
+    }
     if !scopes.contains(offline) {
         scopes.push(offline.clone());
     }
@@ -495,7 +514,7 @@ fn verifier_of(authorizing: &Authorizing) -> Result<CodeVerifier, Internal> {
 }
 
 /// The values of a definition's parameters, for templates.
-fn fields_of(parameters: &Map<String, Value>) -> FieldValues {
+pub(crate) fn fields_of(parameters: &Map<String, Value>) -> FieldValues {
     parameters.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect()
 }
 

@@ -13,7 +13,7 @@ use super::servers::Server;
 use crate::upstream::connect::failure::{ConnectFailure, SignInError};
 
 /// Our name, where a server shows the name of a client.
-const CLIENT_NAME: &str = "Causeway";
+pub(crate) const CLIENT_NAME: &str = "Causeway";
 
 impl OauthProvider {
     /// Finds the registration for a new authorization, or registers us where the definition says that clients do so
@@ -38,6 +38,11 @@ impl OauthProvider {
         };
         if let Some(found) = found.as_ref().filter(|found| lasts(found)) {
             return Ok(found.clone());
+        }
+        if let Some(made) = self.document(server, &issuer) {
+            tracing::info!(provider = self.name, issuer, "the provider reads our document");
+            self.registrations.insert(tenant_id, made.clone(), found).await?;
+            return Ok(made);
         }
         let Some((endpoint, form)) = self.registration_endpoint(server, fields)? else {
             tracing::warn!(provider = self.name, issuer, "there is no registration for this provider");

@@ -3,13 +3,14 @@
 
 pub(crate) mod binding;
 mod call;
-mod connect;
-mod dynamic_registration;
+pub(crate) mod client_document;
+pub(crate) mod connect;
+pub(crate) mod dynamic_registration;
 pub(crate) mod kept;
 pub(crate) mod registrations;
 mod revoke;
-mod servers;
-mod stored;
+pub(crate) mod servers;
+pub(crate) mod stored;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,30 +49,41 @@ impl OauthProvider {
     }
 }
 
+impl OauthProvider {
+    /// The implementation for a definition.
+    pub(crate) fn new(
+        parts: &CtxParts,
+        client: &ProviderClient,
+        provider: &Provider,
+        registrations: &Registrations,
+    ) -> Self {
+        Self {
+            name: provider.name.as_str().to_owned(),
+            definition: provider.definition.clone(),
+            client: client.clone(),
+            registrations: registrations.clone(),
+            clock: Arc::clone(&parts.clock),
+            rng: Arc::clone(&parts.rng),
+        }
+    }
+}
+
+/// The client for the endpoints and the APIs of providers.
+pub(crate) fn client(parts: &CtxParts) -> ProviderClient {
+    ProviderClient::new(parts.outbound.clone(), Arc::clone(&parts.clock), Arc::clone(&parts.rng), DEADLINE)
+}
+
 /// The implementations of the catalog's providers of these kinds, by name.
 pub(crate) fn providers(
     parts: &CtxParts,
     catalog: &Catalog,
     registrations: &Registrations,
 ) -> Vec<(String, Arc<dyn Upstream>)> {
-    let client = ProviderClient::new(
-        parts.outbound.clone(),
-        Arc::clone(&parts.clock),
-        Arc::clone(&parts.rng),
-        DEADLINE,
-    );
+    let client = client(parts);
     let of = |provider: &Provider| -> Option<(String, Arc<dyn Upstream>)> {
         let (Kind::Oauth2(_) | Kind::Oidc(_)) = &provider.definition.kind else { return None };
-        let name = provider.name.as_str().to_owned();
-        let kept = OauthProvider {
-            name: name.clone(),
-            definition: provider.definition.clone(),
-            client: client.clone(),
-            registrations: registrations.clone(),
-            clock: Arc::clone(&parts.clock),
-            rng: Arc::clone(&parts.rng),
-        };
-        Some((name, Arc::new(kept)))
+        let kept = OauthProvider::new(parts, &client, provider, registrations);
+        Some((kept.name.clone(), Arc::new(kept)))
     };
     catalog.iter().filter_map(of).collect()
 }

@@ -1,5 +1,6 @@
 //! The endpoints of an authorization, found before the browser leaves.
 
+use causeway_providers::mcp::McpAuthorization;
 use causeway_providers::oauth::{DiscoveryError, RegistrationIssuer, ServerMetadata, WellKnown};
 use causeway_providers::{Discovery, Endpoints, FieldValues, Kind, OauthClient, UrlTemplate};
 use url::Url;
@@ -12,7 +13,7 @@ const OFFLINE_ACCESS: &str = "offline_access";
 
 /// The endpoints of an authorization server.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(crate) struct Server {
     /// The issuer as its metadata writes it; `None`: the definition names endpoints.
     pub(super) issuer: Option<String>,
     /// Whether its answers name it (RFC 9207 section 3).
@@ -31,6 +32,12 @@ pub(super) struct Server {
     pub(super) authentication_methods: Option<Vec<String>>,
     /// The scope for refresh tokens, if the server lists it.
     pub(super) offline: Option<String>,
+    /// The resource that tokens are requested for (RFC 8707).
+    pub(super) resource: Option<String>,
+    /// The scopes of an authorization where neither the client nor the definition names some.
+    pub(super) scopes: Vec<String>,
+    /// Whether it takes the address of a document of ours for a `client_id`.
+    pub(super) takes_documents: bool,
 }
 
 impl OauthProvider {
@@ -61,6 +68,9 @@ impl OauthProvider {
             registration: None,
             authentication_methods: None,
             offline: None,
+            resource: None,
+            scopes: Vec::new(),
+            takes_documents: false,
         })
     }
 
@@ -76,7 +86,9 @@ impl OauthProvider {
     /// The issuer whose registration serves an authorization.
     pub(super) fn registration_issuer(&self, server: &Server, fields: &FieldValues) -> String {
         let named = RegistrationIssuer::of(&self.definition).and_then(|issuer| issuer.filled(fields).ok());
-        named.unwrap_or_else(|| server.authorization.origin().ascii_serialization())
+        named
+            .or_else(|| server.issuer.clone())
+            .unwrap_or_else(|| server.authorization.origin().ascii_serialization())
     }
 
     /// How the issuer is discovered, where it is.
@@ -115,7 +127,16 @@ impl From<ServerMetadata> for Server {
             registration: metadata.registration_endpoint,
             authentication_methods: metadata.token_endpoint_auth_methods_supported,
             offline: listed.into_iter().find(|scope| scope == OFFLINE_ACCESS),
+            resource: None,
+            scopes: Vec::new(),
+            takes_documents: metadata.client_id_metadata_document_supported,
         }
+    }
+}
+
+impl From<McpAuthorization> for Server {
+    fn from(found: McpAuthorization) -> Self {
+        Self { resource: found.resource, scopes: found.scopes, ..Self::from(found.server) }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::upstream::traits::Redeemed;
 
 /// An authorization while the user is at the provider.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Authorizing {
+pub(crate) struct Authorizing {
     /// Our registration.
     pub(super) registration_id: RegistrationId,
     /// The issuer as its metadata writes it, which may have fields.
@@ -31,6 +31,9 @@ pub(super) struct Authorizing {
     pub(super) revocation_endpoint: Option<Url>,
     /// The keys of ID tokens.
     pub(super) jwks_uri: Option<Url>,
+    /// The resource that tokens are requested for (RFC 8707).
+    #[serde(default)]
+    pub(super) resource: Option<String>,
     /// The requested scopes.
     pub(super) scopes: Vec<String>,
     /// Whether the scope for refresh tokens is among them without having been asked for.
@@ -100,8 +103,33 @@ pub(super) struct Named {
 }
 
 impl Authorizing {
+    /// One at a server without authorization: the user is back at once, with nothing.
+    pub(crate) fn open(registration_id: &RegistrationId, server: &Url, fields: &FieldValues) -> Self {
+        Self {
+            registration_id: registration_id.clone(),
+            issuer: None,
+            names_issuer: false,
+            authorization_endpoint: server.clone(),
+            token_endpoint: Some(server.clone()),
+            revocation_endpoint: None,
+            jwks_uri: None,
+            resource: None,
+            scopes: Vec::new(),
+            with_offline: false,
+            parameters: owned(fields),
+            verifier: Secret::new(""),
+            nonce: None,
+            is_second: false,
+        }
+    }
+
+    /// Whether it is at a server without authorization.
+    pub(super) fn is_open(&self) -> bool {
+        self.verifier.expose().is_empty()
+    }
+
     /// The text that is encrypted.
-    pub(super) fn to_secret(&self) -> Result<Secret, Internal> {
+    pub(crate) fn to_secret(&self) -> Result<Secret, Internal> {
         written(self)
     }
 
@@ -124,6 +152,20 @@ impl Kept {
 }
 
 impl Answer {
+    /// The answer of a server without authorization, as of `now`: an access token that is empty, and is never sent.
+    pub(super) fn open(now: Timestamp) -> Self {
+        let user = Issued {
+            access_token: Secret::new(""),
+            refresh_token: None,
+            issued_at: now.as_secs(),
+            expires_at: None,
+            refresh_expires_at: None,
+            scope: None,
+        };
+        let (account, id_token, flaw) = (None, None, None);
+        Self { user: Some(user), pages: Vec::new(), account, captured: BTreeMap::new(), id_token, flaw }
+    }
+
     /// The tokens of the user, as the OAuth client has them.
     pub(super) fn tokens(&self) -> Option<Tokens> {
         self.user.as_ref().map(Issued::tokens)

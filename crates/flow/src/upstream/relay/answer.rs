@@ -72,6 +72,11 @@ impl RelayAnswer {
         self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
     }
 
+    /// The same as they came.
+    pub(crate) const fn header_map(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// A header's value, when it is there and text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()

@@ -106,7 +106,7 @@ pub enum RelayTarget {
         /// The origin that the caller named; `None`: the provider's first one.
         origin: Option<String>,
     },
-    /// The MCP server of the connection.
+    /// The MCP server of a connection.
     Mcp,
     /// An address of another provider's API that was checked.
     Checked(Arc<CheckedTarget>),
