@@ -32,6 +32,7 @@ mod conformance {
     mod languages;
     mod limits;
     mod logout;
+    mod mcp_proxy;
     mod metadata;
     mod open_redirect;
     mod openid;
@@ -79,6 +80,7 @@ mod journeys {
     mod device;
     mod doctor;
     mod graphql;
+    mod mcp_peers;
     mod metrics;
     mod oidc_provider;
     mod providers;

@@ -2,6 +2,7 @@
 
 pub(crate) mod connecting;
 mod connections;
+pub(crate) mod mcp;
 mod networks;
 mod tenants;
 mod upstreams;

@@ -136,16 +136,14 @@ impl McpPeer {
     /// When there is none.
     pub async fn next(&mut self) -> Result<Value> {
         let line = timeout(LINE_TIMEOUT, self.output.next_line()).await.context("it says nothing")??;
-        match line {
-            Some(line) => Ok(serde_json::from_str(&line).with_context(|| line)?),
-            None => {
-                let mut errors = Vec::new();
-                while let Some(line) = self.errors.next_line().await? {
-                    errors.push(line);
-                }
-                anyhow::bail!("it has ended: {}", errors.join("\n"))
-            }
+        if let Some(line) = line {
+            return serde_json::from_str(&line).with_context(|| line);
         }
+        let mut errors = Vec::new();
+        while let Some(line) = self.errors.next_line().await? {
+            errors.push(line);
+        }
+        anyhow::bail!("it has ended: {}", errors.join("\n"))
     }
 
     /// The first line on its standard error that has this text.

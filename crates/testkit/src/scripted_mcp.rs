@@ -25,6 +25,7 @@ pub struct McpSeen {
 
 /// The habits of the server.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a habit by itself")]
 pub struct McpScript {
     /// Answers calls with events.
     pub events: bool,
