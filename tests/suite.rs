@@ -33,6 +33,7 @@ mod conformance {
     mod languages;
     mod limits;
     mod logout;
+    mod mcp_proxy;
     mod mcp_upstream;
     mod metadata;
     mod open_redirect;
@@ -83,6 +84,7 @@ mod journeys {
     mod device;
     mod doctor;
     mod graphql;
+    mod mcp_peers;
     mod metrics;
     mod oidc_provider;
     mod providers;

@@ -4,6 +4,7 @@ pub(crate) mod booking;
 pub(crate) mod connecting;
 mod connections;
 pub(crate) mod mcp;
+pub(crate) mod mcp_clients;
 mod networks;
 mod tenants;
 mod upstreams;

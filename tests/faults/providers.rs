@@ -7,7 +7,7 @@ use causeway_domain::session::SessionHead;
 use causeway_flow::CtxParts;
 use causeway_flow::upstream::keeper::{self, UsableSession};
 use causeway_flow::upstream::relay::{
-    self, HeaderName, Method, RelayAnswer, RelayBody, RelayError, RelayRequest, RelayTarget, Repeats,
+    self, HeaderName, Method, RelayAnswer, RelayBody, RelayError, RelayRequest, RelayTarget, Repeats, Waits,
 };
 use causeway_flow::upstream::revocation;
 use causeway_flow::upstream::session::{NotConfigured, SessionError};
@@ -31,6 +31,7 @@ async fn call(scene: &Scene, session: &SessionHead, scope: &str) -> Result<Relay
         headers: vec![(HeaderName::from_static("content-type"), b"text/plain".to_vec())],
         body: RelayBody::Whole("whole".into()),
         repeats: Repeats::Any,
+        waits: Waits::Usual,
     };
     let found = keeper::look_up(&scene.app.ctx, session).await?;
     relay::call(&scene.app.ctx, &Scope::parse_asked(scope).unwrap(), found, request).await

@@ -3,6 +3,7 @@
 mod bench;
 mod codegen;
 mod fuzz;
+mod mcp_peers;
 mod migrate;
 mod network;
 mod postgres;

@@ -4,6 +4,7 @@
 use actix_web::web::Bytes;
 use causeway_flow::Ctx;
 use causeway_flow::client::registration::RegistrationPolicy;
+use causeway_flow::mcp::endpoint::EndpointInfo;
 use causeway_flow::resource::dpop;
 use causeway_types::{GrantType, Prompt, ResponseMode, SigningAlg, TokenEndpointAuthMethod};
 use serde_json::{Value, json};
@@ -103,6 +104,23 @@ fn resource_metadata(ctx: &Ctx) -> Value {
         "resource_name": "Causeway",
     })
 }
+
+/// The protected resource metadata of an MCP endpoint, by which clients find this server.
+pub(crate) fn mcp_metadata(ctx: &Ctx, info: &EndpointInfo) -> Value {
+    json!({
+        "resource": info.resource,
+        "authorization_servers": [ctx.issuer()],
+        "scopes_supported": [MCP_SCOPE],
+        "bearer_methods_supported": ["header"],
+        "dpop_signing_alg_values_supported": dpop::ALGORITHMS,
+        "dpop_bound_access_tokens_required": false,
+        "resource_name": info.title,
+    })
+}
+
+/// The scope of tokens for MCP endpoints: the user signs in, and no more. What the client may do at the server behind is
+/// between the user and that server.
+pub(crate) const MCP_SCOPE: &str = "atproto";
 
 /// The claims that an `id_token` or the userinfo endpoint may contain.
 const CLAIMS: [&str; 12] = [

@@ -4,6 +4,7 @@ mod api;
 mod challenge;
 mod connect;
 mod connection;
+mod mcp;
 mod oauth;
 mod operation;
 mod page;

@@ -6,6 +6,7 @@
 mod admin;
 mod connect;
 mod connections;
+mod mcp;
 mod oauth;
 mod operation;
 mod resources;
@@ -58,6 +59,7 @@ fn all() -> Vec<Path> {
     paths.extend(resources::paths());
     paths.extend(tenants::paths());
     paths.extend(connections::paths());
+    paths.extend(mcp::paths());
     paths.extend(admin::paths());
     paths
 }
@@ -70,7 +72,8 @@ mod tests {
     use crate::routes;
 
     /// Our own pages, their forms and assets, and the addresses that the authorization server uses.
-    const OF_PAGES: [&str; 21] = [
+    const OF_PAGES: [&str; 22] = [
+        "/oauth/continue",
         "/connect/clients/{document}",
         "/connect/{provider}/{registration_id}/data-deletion/{confirmation_code}",
         "/",

@@ -60,6 +60,8 @@ pub struct Config {
     pub client_id_documents: bool,
     /// Third-party resources that every client may request tokens for: absolute URIs without a fragment.
     pub resources: Vec<String>,
+    /// Origins whose scripts may call the MCP endpoints, beside those of each client's redirect URIs.
+    pub mcp_allowed_origins: Vec<String>,
     /// Issuers whose statement that an email address is confirmed is passed on.
     pub trusted_email_issuers: Vec<String>,
     /// Scopes of resources: each a URI, a name and a text, with spaces between them.
@@ -212,6 +214,7 @@ impl Config {
             registration_token_file: clients.registration_token_file,
             client_id_documents: clients.client_id_documents,
             resources: clients.resources,
+            mcp_allowed_origins: clients.mcp_allowed_origins,
             trusted_email_issuers: clients.trusted_email_issuers,
             resource_scope: clients.resource_scope,
             sign_in_limit: operation.sign_in_limit,
@@ -269,6 +272,7 @@ struct Clients {
     registration_token_file: Option<PathBuf>,
     client_id_documents: bool,
     resources: Vec<String>,
+    mcp_allowed_origins: Vec<String>,
     trusted_email_issuers: Vec<String>,
     resource_scope: Vec<String>,
 }
@@ -296,6 +300,8 @@ impl Clients {
         let client_id_documents = layers.switch(&table::CLIENT_ID_DOCUMENTS, flag, line)?;
         let (flag, line) = (settings.resources.take(), file.resources.take());
         let resources = layers.list(&table::RESOURCES, flag, line, parse::resource)?;
+        let (flag, line) = (settings.mcp_allowed_origins.take(), file.mcp_allowed_origins.take());
+        let mcp_allowed_origins = layers.list(&table::MCP_ALLOWED_ORIGINS, flag, line, parse::origin)?;
         let (flag, line) = (settings.trusted_email_issuers.take(), file.trusted_email_issuers.take());
         let trusted_email_issuers =
             layers.list(&table::TRUSTED_EMAIL_ISSUERS, flag, line, parse::upstream_issuer)?;
@@ -306,6 +312,7 @@ impl Clients {
             registration_token_file,
             client_id_documents: required(client_id_documents, &table::CLIENT_ID_DOCUMENTS)?,
             resources,
+            mcp_allowed_origins,
             trusted_email_issuers,
             resource_scope,
         })

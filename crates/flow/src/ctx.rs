@@ -258,6 +258,11 @@ impl Ctx {
         &self.0.parts.resources
     }
 
+    /// Origins whose scripts may call the MCP endpoints, beside those of each client's redirect URIs.
+    pub(crate) fn mcp_allowed_origins(&self) -> &[String] {
+        &self.0.parts.mcp_allowed_origins
+    }
+
     /// The rate limits and their counters.
     pub fn limits(&self) -> &Limits {
         &self.0.limits

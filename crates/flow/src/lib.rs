@@ -18,6 +18,7 @@ pub mod connection;
 mod ctx;
 mod error;
 pub mod logout;
+pub mod mcp;
 pub mod operations;
 mod parts;
 pub mod resource;

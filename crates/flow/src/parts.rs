@@ -70,6 +70,8 @@ pub struct CtxParts {
     pub resources: Vec<Resource>,
     /// The issuers whose confirmation of an email address is passed on.
     pub trusted_email_issuers: Vec<String>,
+    /// Origins whose scripts may call the MCP endpoints, beside those of each client's redirect URIs.
+    pub mcp_allowed_origins: Vec<String>,
     /// The scopes of resources, in addition to those that clients may request for PDSes.
     pub resource_scopes: ResourceScopes,
     /// The rate limits of expensive operations.

@@ -81,6 +81,9 @@ impl HttpClient {
     /// close after 5.
     const IDLE_SECONDS: u64 = 3;
 
+    /// How long a connection may be silent before it is probed: a stream of events may be for hours.
+    const TCP_KEEP_ALIVE: Duration = Duration::from_mins(1);
+
     /// Builds the client. The runtime that this is called on carries the connections of all requests but
     /// streaming ones, whichever runtime they are made from.
     ///
@@ -212,6 +215,7 @@ fn client(
         .connect_timeout(config.connect_timeout)
         .timeout(config.total_timeout)
         .pool_idle_timeout(Duration::from_secs(HttpClient::IDLE_SECONDS))
+        .tcp_keepalive(HttpClient::TCP_KEEP_ALIVE)
         .dns_resolver(names)
         .build()
         .map_err(|_| HttpError::Setup("the HTTP library refused the configuration"))

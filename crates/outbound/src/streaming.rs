@@ -36,6 +36,8 @@ pub struct StreamingCall<'a> {
     pub passes_redirects: bool,
     /// How much of the address the log shows.
     pub shows: Shows,
+    /// How long the beginning of the answer is waited for; `None`: for the idle timeout.
+    pub answer_timeout: Option<Duration>,
 }
 
 /// The body of one request.
@@ -63,7 +65,8 @@ pub enum UploadError {
 impl HttpClient {
     /// Sends a request and returns the response before its body, if it is one for the caller and no word about
     /// the connection. Its connection lives with the runtime that this is called on. At most twice the idle
-    /// timeout may pass between two parts of the request's body, and from its end to the response.
+    /// timeout may pass between two parts of the request's body, and from its end to the response, unless the call has a
+    /// timeout of its own for that.
     ///
     /// # Errors
     /// Any [`HttpError`].
@@ -86,8 +89,9 @@ impl HttpClient {
         }
         let mut sending = pin!(request.send().instrument(sent.span.clone()));
         let mut seen = 0;
+        let step = call.answer_timeout.unwrap_or(self.idle_timeout());
         let outcome = loop {
-            if let Ok(outcome) = timeout(self.idle_timeout(), &mut sending).await {
+            if let Ok(outcome) = timeout(step, &mut sending).await {
                 break outcome.map_err(|error| HttpError::of(&error));
             }
             let now = moved.load(Ordering::Relaxed);

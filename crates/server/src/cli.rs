@@ -211,6 +211,9 @@ pub(crate) struct ClientOptions {
     /// A provider whose accounts it may connect and relay calls to; may be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) provider: Vec<String>,
+    /// A tool of an MCP server that it may call, and none of that server that is not named; may be repeated
+    #[arg(long, value_name = "PROVIDER=TOOL")]
+    pub(crate) mcp_tool: Vec<String>,
     /// Allow it to make tenants and to act in them: a platform client
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) manage_tenants: Option<bool>,

@@ -266,6 +266,7 @@ pub(crate) async fn context(
         registration,
         client_documents: config.client_id_documents,
         resources: resources(config)?,
+        mcp_allowed_origins: config.mcp_allowed_origins.clone(),
         trusted_email_issuers: config.trusted_email_issuers.clone(),
         resource_scopes: resource_scopes(config)?,
         limits,

@@ -40,6 +40,7 @@ diesel::table! {
         manage_tenants -> Bool,
         import_connections -> Bool,
         allow_unconfirmed -> Bool,
+        mcp_tools -> Text,
     }
 }
 

@@ -172,6 +172,7 @@ impl TestApp {
             registration: RegistrationPolicy::Open,
             client_documents: true,
             resources: Vec::new(),
+            mcp_allowed_origins: Vec::new(),
             trusted_email_issuers: Vec::new(),
             resource_scopes: ResourceScopes::default(),
             limits: RateLimits::default(),

@@ -16,9 +16,11 @@ mod dpop;
 mod hook;
 mod key_server;
 mod mcp;
+mod mcp_peers;
 mod oidc;
 mod provider;
 mod realnet;
+mod scripted_tools;
 mod upstream;
 
 pub use agent::{Agent, Answer};
@@ -36,6 +38,7 @@ pub use dpop::DpopKey;
 pub use hook::{Hook, Told};
 pub use key_server::KeyServer;
 pub use mcp::{McpScript, McpSeen, MetadataPlace, ScriptedMcp};
+pub use mcp_peers::{McpClientPeer, McpPeer, McpServerPeer};
 pub use oidc::OidcProvider;
 pub use provider::{
     Authentication, Bot, ExpiryShape, ManagedPage, ProviderCall, ProviderScript, Rotation, ScriptedProvider,
@@ -43,6 +46,7 @@ pub use provider::{
 };
 pub use realnet::{Account, Driver, PdsRelease, RealNet, TlsProxy, UserAt, scope_reference};
 pub use reqwest::{RequestBuilder, Response};
+pub use scripted_tools::{ScriptedTools, ToolsScript, ToolsSeen};
 pub use upstream::{Fault, Nonces, Script, ScriptedUpstream, TokenRefusal, XrpcReply, XrpcSeen};
 
 use std::future::Future;

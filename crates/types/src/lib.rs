@@ -12,6 +12,7 @@ pub mod error_code;
 mod grant_type;
 pub mod identity;
 mod ids;
+mod mcp_endpoint;
 pub mod nsid;
 pub mod pkce;
 pub mod redirect_uri;
@@ -39,6 +40,7 @@ pub use ids::{
     IdentityId, Jkt, ManagedAccountId, NodeId, OauthState, RegistrationId, RequestUri, TenantId,
     UpstreamClientId, UpstreamSessionId,
 };
+pub use mcp_endpoint::McpEndpoint;
 pub use nsid::Nsid;
 pub use pkce::{CodeChallenge, CodeVerifier};
 pub use redirect_uri::RedirectUri;

@@ -3,6 +3,7 @@
 use url::Url;
 
 use crate::claims::TokenAudience;
+use crate::mcp_endpoint::McpEndpoint;
 
 /// The longest resource that is taken, in bytes.
 const MAX_BYTES: usize = 2048;
@@ -61,10 +62,25 @@ impl Resource {
 
     /// Whether it is the server with this issuer, or something below it. An issuer is an origin.
     pub fn is_of(&self, issuer: &str) -> bool {
-        Url::parse(&self.0).is_ok_and(|url| {
-            let plain = url.username().is_empty() && url.password().is_none();
-            plain && url.origin().is_tuple() && url.origin().ascii_serialization() == issuer
-        })
+        self.at(issuer).is_some()
+    }
+
+    /// Its path, if it is the server with this issuer or something below it, without a query.
+    pub(crate) fn path_at(&self, issuer: &str) -> Option<String> {
+        self.at(issuer).filter(|url| url.query().is_none()).map(|url| url.path().to_owned())
+    }
+
+    /// Whether a token for it may be used at the server with this issuer itself. What is below `/mcp/` is a resource of its
+    /// own: a token for it is of no use elsewhere.
+    fn is_server(&self, issuer: &str) -> bool {
+        self.at(issuer).is_some_and(|url| !url.path().starts_with(McpEndpoint::PREFIX))
+    }
+
+    fn at(&self, issuer: &str) -> Option<Url> {
+        let url = Url::parse(&self.0).ok()?;
+        let plain = url.username().is_empty() && url.password().is_none();
+        let is_there = plain && url.origin().is_tuple() && url.origin().ascii_serialization() == issuer;
+        is_there.then_some(url)
     }
 }
 
@@ -117,18 +133,30 @@ impl Resources {
         self.0.is_empty()
     }
 
-    /// Whether a token for these may be used at the server with this issuer (RFC 9068 section 4).
+    /// Whether a token for these may be used at the server with this issuer (RFC 9068 section 4), except at its MCP
+    /// endpoints: each of those is a resource of its own.
     pub fn admit(&self, issuer: &str) -> bool {
-        self.is_empty() || self.iter().any(|resource| resource.is_of(issuer))
+        self.is_empty() || self.iter().any(|resource| resource.is_server(issuer))
+    }
+
+    /// Whether a token for these may be used at an MCP endpoint of the server with this issuer: it names that endpoint.
+    pub fn admit_at(&self, issuer: &str, endpoint: &McpEndpoint) -> bool {
+        self.mcp_endpoints(issuer).any(|named| named == *endpoint)
+    }
+
+    /// The MCP endpoints of the server with this issuer that are among them.
+    pub fn mcp_endpoints(&self, issuer: &str) -> impl Iterator<Item = McpEndpoint> {
+        self.iter().filter_map(move |resource| McpEndpoint::of_resource(resource, issuer))
     }
 
     /// Narrows the granted resources, `self`, to those that a token request asks for (RFC 8707 section 2.2),
     /// in the form in which they were granted; all of them when it asks for none. A grant that names none is
-    /// for the server itself and the resources below it. `None` when a resource was not granted.
+    /// for the server itself and the resources below it, but no MCP endpoint: those are named when the user is asked.
+    /// `None` when a resource was not granted.
     pub fn narrow(&self, asked: &Self, issuer: &str) -> Option<Self> {
         let granted = |resource: &Resource| {
             if self.is_empty() {
-                resource.is_of(issuer).then(|| resource.clone())
+                resource.is_server(issuer).then(|| resource.clone())
             } else {
                 self.0.iter().find(|granted| granted.is_same(resource)).cloned()
             }
@@ -227,6 +255,27 @@ mod tests {
     }
 
     #[test]
+    fn an_mcp_endpoint_is_a_resource_of_its_own() {
+        let linear = McpEndpoint::Provider("linear".to_owned());
+        for (named, at_linear, at_server) in [
+            (&["https://as.example/mcp/linear"][..], true, false),
+            (&["https://AS.example:443/mcp/linear/"], true, false),
+            (&["https://as.example/mcp/linear", ISSUER], true, true),
+            (&["https://as.example/mcp/notion"], false, false),
+            (&["https://as.example/mcp/linear?x"], false, false),
+            (&["https://as.example/mcp/c/linear"], false, false),
+            (&["https://other.example/mcp/linear"], false, false),
+            (&["https://as.example/x/../mcp/linear"], true, false),
+            (&[ISSUER], false, true),
+            (&[], false, true),
+        ] {
+            let resources = resources(named);
+            assert_eq!(resources.admit_at(ISSUER, &linear), at_linear, "{named:?}");
+            assert_eq!(resources.admit(ISSUER), at_server, "{named:?}");
+        }
+    }
+
+    #[test]
     fn narrowing() {
         let narrowed = |granted: &[&str], asked: &[&str]| {
             resources(granted).narrow(&resources(asked), ISSUER).map(|resources| resources.to_stored())
@@ -237,6 +286,7 @@ mod tests {
             Some(Some("https://as.example/mcp".to_owned()))
         );
         assert_eq!(narrowed(&[], &["https://api.example"]), None);
+        assert_eq!(narrowed(&[], &["https://as.example/mcp/linear"]), None, "the user was not asked");
         assert_eq!(narrowed(&["urn:a:b", "urn:c:d"], &["urn:c:d"]), Some(Some("urn:c:d".to_owned())));
         assert_eq!(narrowed(&["urn:a:b"], &[]), Some(Some("urn:a:b".to_owned())));
         assert_eq!(narrowed(&["urn:a:b"], &["https://as.example"]), None, "it was not granted");

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use super::Arguments;
 use super::report::{Outcome, Report};
 use crate::fuzz;
+use crate::mcp_peers;
 use crate::network::Network;
 use crate::postgres::{self, Postgres};
 use crate::process;
@@ -31,12 +32,21 @@ pub(super) struct Stage<'a> {
     postgres: Postgres,
     networks: Vec<Network>,
     schemathesis: Option<PathBuf>,
+    mcp_python: Option<PathBuf>,
 }
 
 impl<'a> Stage<'a> {
     pub(super) fn new(root: &'a Path, arguments: &'a Arguments) -> Self {
         let postgres = Postgres::Missing { reason: "not looked for".to_owned() };
-        Self { root, arguments, binary: PathBuf::new(), postgres, networks: Vec::new(), schemathesis: None }
+        Self {
+            root,
+            arguments,
+            binary: PathBuf::new(),
+            postgres,
+            networks: Vec::new(),
+            schemathesis: None,
+            mcp_python: None,
+        }
     }
 
     /// Sets all of it up.
@@ -51,6 +61,16 @@ impl<'a> Stage<'a> {
         } else {
             report.skip("networks", "the tests against real AT Protocol networks: --no-realnet");
         }
+        report.run("mcp", "MCP servers and clients, from npm and PyPI", || {
+            mcp_peers::install(self.root)?;
+            if process::find_in_path("python3").is_none() {
+                return Ok(Outcome::Skipped(
+                    "python3 is not installed: the Python SDK and fastmcp".to_owned(),
+                ));
+            }
+            self.mcp_python = Some(mcp_peers::install_python(self.root)?);
+            Ok(Outcome::Passed)
+        })?;
         if self.arguments.fuzz || self.arguments.extended {
             report.run("schemathesis", "the request generator, from PyPI", || {
                 self.schemathesis = Some(fuzz::install(self.root)?);
@@ -89,6 +109,10 @@ impl<'a> Stage<'a> {
             None => command.env_remove(postgres::VARIABLE),
         };
         command.env_remove(fuzz::VARIABLE);
+        match &self.mcp_python {
+            Some(python) => command.env(mcp_peers::PYTHON, python),
+            None => command.env_remove(mcp_peers::PYTHON),
+        };
         if self.networks.is_empty() {
             command.env(NO_REALNET, "1");
         } else {

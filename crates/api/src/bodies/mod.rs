@@ -8,6 +8,7 @@ pub(crate) mod connect;
 pub(crate) mod connection;
 pub(crate) mod connection_use;
 pub(crate) mod forms;
+pub(crate) mod mcp;
 pub(crate) mod oauth;
 pub(crate) mod schema;
 pub(crate) mod session;

@@ -102,8 +102,16 @@ impl ApiError {
             ErrorCode::InvalidToken,
             "an access token is required: Authorization: Bearer ACCESS_TOKEN",
         );
-        this.challenges = vec![Challenge::of(TokenType::Bearer), Challenge::of(TokenType::Dpop)];
+        this.challenges = vec![Challenge::of(TokenType::Bearer)];
+        this.offer_dpop();
         this
+    }
+
+    /// Offers DPoP as well, except to MCP clients: the header of two challenges is more than some of them read.
+    fn offer_dpop(&mut self) {
+        if !request::is_protected() {
+            self.challenges.push(Challenge::of(TokenType::Dpop));
+        }
     }
 
     /// A client did not authenticate (RFC 9110 section 15.5.2).
@@ -132,7 +140,7 @@ impl ApiError {
         let mut this = Self::new(status, code, description);
         this.challenges.push(Challenge::of(scheme).because(code, &this.description));
         if scheme == TokenType::Bearer {
-            this.challenges.push(Challenge::of(TokenType::Dpop));
+            this.offer_dpop();
         }
         this
     }

@@ -4,6 +4,7 @@
 use causeway_flow::resource::dpop;
 use causeway_types::{ErrorCode, TokenType, WireText};
 
+use crate::documents::MCP_SCOPE;
 use crate::http::request;
 
 /// One challenge.
@@ -24,6 +25,9 @@ impl Challenge {
     pub(super) fn of(scheme: TokenType) -> Self {
         let mut this = Self::new(scheme.as_str(), "causeway");
         this.add("resource_metadata", &WireText::new(&request::resource_metadata_url()));
+        if request::is_protected() {
+            this.name_scope(MCP_SCOPE);
+        }
         if scheme == TokenType::Dpop {
             this.add("algs", &WireText::new(&dpop::ALGORITHMS.join(" ")));
         }

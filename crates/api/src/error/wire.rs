@@ -33,6 +33,7 @@ use causeway_flow::connection::tenant_client::{InvalidUserId, TenantError};
 use causeway_flow::connection::tenants::ManageError;
 use causeway_flow::connection::users::UserError;
 use causeway_flow::logout::rp_initiated::LogoutError;
+use causeway_flow::mcp::call::McpError;
 use causeway_flow::operations::events::ListenError;
 use causeway_flow::operations::operator::NewTenantError;
 use causeway_flow::resource::access::AccessError;
@@ -333,6 +334,9 @@ fn resources(book: &mut Book) {
     every!(book, json, ConnectionError {
         NotFound, NotEntitled { provider: "elsewhere".to_owned() }, ExportNotAllowed, NoSuchAccount, NotRelayed,
         Relay(RelayError::NoAccount), Internal(inside()),
+    });
+    every!(book, json, McpError {
+        Unknown, Unreadable, Call(ConnectionError::NotFound), Internal(Internal::Inconsistent(DETAIL)),
     });
     every!(book, json, DeauthorizeError {
         NotFound, Signed(SignedRequestError::Signature), Code, Internal(inside()),

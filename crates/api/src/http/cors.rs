@@ -16,6 +16,11 @@ pub(crate) fn cors() -> Cors {
         .max_age(3600)
 }
 
+/// The same for the MCP endpoints. Whose script may call is decided by its token: a preflight request has none.
+pub(crate) fn mcp_cors() -> Cors {
+    cors().expose_headers(["Mcp-Session-Id", "MCP-Protocol-Version"])
+}
+
 /// Names without a constant of their own.
 const EXPOSED: [&str; 8] = [
     "DPoP-Nonce",

@@ -66,6 +66,7 @@ pub(crate) async fn observe(
         ctx: state.as_ref().map(|state| state.ctx.clone()),
         is_secure: state.as_ref().is_some_and(|state| state.secure),
         lang: Cell::new(accepted(req.headers())),
+        resource: RefCell::default(),
         shares: RefCell::default(),
     };
     let serve = trace::serve(served, request::scope(current, next.call(req)));

@@ -80,6 +80,24 @@ pub(crate) const PROVIDER: Forwarded = Forwarded {
     answer_prefixes: &["ratelimit-", "x-ratelimit-"],
 };
 
+/// The headers of an MCP server. Its session identifiers are replaced by ours.
+pub(crate) const MCP: Forwarded = Forwarded {
+    request: &[
+        "accept",
+        "accept-language",
+        "baggage",
+        "content-type",
+        "last-event-id",
+        "mcp-method",
+        "mcp-name",
+        "mcp-protocol-version",
+        "traceparent",
+        "tracestate",
+    ],
+    answer: &["allow", "content-encoding", "content-type", "mcp-protocol-version", "retry-after"],
+    answer_prefixes: &[],
+};
+
 /// Request headers that may come only once: their meaning would otherwise depend on the reader.
 const ONCE: [&str; 3] = ["atproto-proxy", "content-encoding", "content-type"];
 /// Request headers that describe a body.

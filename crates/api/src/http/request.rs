@@ -22,6 +22,8 @@ pub(super) struct Current {
     pub(super) is_secure: bool,
     /// The language of any page that answers it.
     pub(super) lang: Cell<Lang>,
+    /// The path of the resource of its own that it is for; `None`: the server itself.
+    pub(super) resource: RefCell<Option<String>>,
     /// The shares of the memory budget that it holds.
     pub(super) shares: RefCell<Vec<Share>>,
 }
@@ -56,11 +58,24 @@ pub(crate) fn hold(share: Share) {
     let _ = CURRENT.try_with(|current| current.shares.borrow_mut().push(share));
 }
 
-/// The URL of this server's protected resource metadata (RFC 9728 section 3).
+/// Marks this request as one for a resource of its own, by its path.
+pub(crate) fn protect(path: &str) {
+    let _ = CURRENT.try_with(|current| *current.resource.borrow_mut() = Some(path.to_owned()));
+}
+
+/// Whether this request is for a resource of its own.
+pub(crate) fn is_protected() -> bool {
+    CURRENT.try_with(|current| current.resource.borrow().is_some()).unwrap_or_default()
+}
+
+/// The URL of the metadata of the protected resource that this request is for (RFC 9728 section 3).
 pub(crate) fn resource_metadata_url() -> String {
-    let url = |issuer: &str| format!("{issuer}/.well-known/oauth-protected-resource");
-    let of_current = |current: &Current| current.ctx.as_ref().map(|ctx| url(ctx.issuer()));
-    CURRENT.try_with(of_current).ok().flatten().unwrap_or_else(|| url(""))
+    let url = |issuer: &str, path: &str| format!("{issuer}/.well-known/oauth-protected-resource{path}");
+    let of_current = |current: &Current| {
+        let path = current.resource.borrow();
+        current.ctx.as_ref().map(|ctx| url(ctx.issuer(), path.as_deref().unwrap_or_default()))
+    };
+    CURRENT.try_with(of_current).ok().flatten().unwrap_or_else(|| url("", ""))
 }
 
 /// Whether browsers see https, as far as this task knows of a request.

@@ -53,10 +53,21 @@ pub struct ConsentPage {
     pub scopes: AskedScopes,
     /// Whether a device waits for the answer: the user goes back to it, not to an address.
     pub device: bool,
+    /// The MCP servers that the client is to use.
+    pub servers: Vec<ConsentServer>,
     /// Whether the user can choose not to be asked again.
     pub may_remember: bool,
     /// Names the pending authorization request; sent back in the hidden field `request`.
     pub request: String,
+}
+
+/// An MCP server that a client asks to use.
+#[derive(Clone)]
+pub struct ConsentServer {
+    /// Its name.
+    pub title: String,
+    /// Whether the user has connected it; if not, the user goes there next.
+    pub is_connected: bool,
 }
 
 /// Items of a line that are shown at once; the rest is behind a click.

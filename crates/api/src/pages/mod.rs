@@ -36,7 +36,7 @@ pub use self::choose::ChoosePage;
 pub use self::connect::{
     ConnectDonePage, ConnectField, ConnectForm, ConnectOffer, ConnectPage, ConnectTrouble,
 };
-pub use self::consent::{AskedScopes, CONSENT_ACTION, ConsentPage};
+pub use self::consent::{AskedScopes, CONSENT_ACTION, ConsentPage, ConsentServer};
 pub use self::data_deletion::DataDeletionPage;
 pub use self::device::{DEVICE_ACTION, DEVICE_CONFIRM_ACTION, DeviceConfirmPage, DeviceDonePage, DevicePage};
 pub use self::error::{ErrorPage, Onward};

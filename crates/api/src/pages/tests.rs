@@ -30,6 +30,7 @@ fn consent() -> ConsentPage {
         pds_host: "pds.example.com".into(),
         scopes: asked("atproto transition:generic", ""),
         device: false,
+        servers: Vec::new(),
         may_remember: true,
         request: "req-1".into(),
     }
@@ -153,6 +154,7 @@ fn hostile(lang: Lang) -> Vec<String> {
         handle: Some(evil()),
         did: evil(),
         pds_host: evil(),
+        servers: Vec::new(),
         may_remember: true,
         device: false,
         scopes: AskedScopes {

@@ -3,17 +3,20 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_flow::authorization::consent::{self, Decision};
+use causeway_flow::authorization::consent::{self, ConsentOutcome, Decision};
+use causeway_flow::mcp::first_time::Step;
 use causeway_types::AuthRequestId;
 
 use crate::error::PageError;
 use crate::http::answer::client_answer;
 use crate::http::cookie;
 use crate::http::form::Params;
-use crate::http::headers::{Forms, page};
+use crate::http::headers::{Forms, page, see_other};
 use crate::http::own_form;
 use crate::http::request;
-use crate::pages::{AskedScopes, ConsentPage, asking_host, client_name, host_of, identity_host};
+use crate::pages::{
+    AskedScopes, ConsentPage, ConsentServer, asking_host, client_name, host_of, identity_host,
+};
 use crate::state::AppState;
 
 /// The address of a request's consent page.
@@ -45,6 +48,11 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
             &view.upstream_scope,
             state.ctx.scopes().resource_scopes(),
         ),
+        servers: view
+            .servers
+            .into_iter()
+            .map(|server| ConsentServer { title: server.title, is_connected: server.step != Step::Connect })
+            .collect(),
         may_remember: view.may_remember,
         request: id.into_string(),
     }
@@ -63,5 +71,13 @@ pub(crate) async fn post(
         Some("deny") => Decision::Deny,
         _ => return Err(PageError::undecided()),
     };
-    client_answer(consent::decide(&state.ctx, &id, &browser, decision).await?, None)
+    outcome(consent::decide(&state.ctx, &id, &browser, decision).await?)
+}
+
+/// Sends the browser on: back to the client, or to the upstream of an MCP server first.
+pub(super) fn outcome(outcome: ConsentOutcome) -> Result<HttpResponse, PageError> {
+    match outcome {
+        ConsentOutcome::Client(answer) => client_answer(answer, None),
+        ConsentOutcome::Upstream(url) => Ok(see_other(url.as_str(), None)),
+    }
 }

@@ -19,10 +19,12 @@ mod health;
 mod home;
 mod introspect;
 mod logout;
+mod mcp;
 pub(crate) mod metadata;
 mod par;
 mod register;
 mod relay;
+mod resume;
 mod revoke;
 mod session;
 mod sessions;
@@ -38,7 +40,7 @@ use actix_web::web::{self, ServiceConfig, delete, get, head, patch, post, put};
 
 use crate::http::answer::repeat_as_get;
 use crate::http::canonical::{at_issuer, at_page_origin};
-use crate::http::cors::cors;
+use crate::http::cors::{cors, mcp_cors};
 use crate::http::resource::{api, not_found, read};
 
 /// The route table. Routes that are wrapped in [`cors`] may be called by scripts of any origin.
@@ -75,6 +77,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         .service(api("/api/users", "GET").route(get().to(users::list)))
         .service(api("/api/connections", "GET").route(get().to(connections::list)))
         .service(api("/api/connections/find", "GET").route(get().to(connections::find)))
+        .service(api("/api/mcp", "GET").route(get().to(mcp::list)).wrap(cors()))
         .service(api("/graphql", "POST").route(post().to(graphql::post)).wrap(cors()));
     with_path_parameters(config);
     config.default_service(web::to(not_found));
@@ -113,7 +116,8 @@ fn pages(config: &mut ServiceConfig) {
         .service(api("/oauth/atp/callback", "GET").route(get().to(callback::callback)))
         .service(
             api("/oauth/consent", "GET, POST").route(get().to(consent::get)).route(post().to(consent::post)),
-        );
+        )
+        .service(api("/oauth/continue", "GET").route(get().to(resume::get).wrap(from_fn(at_page_origin))));
 }
 
 /// The documents that clients and authorization servers read about us.
@@ -143,6 +147,7 @@ fn documents(config: &mut ServiceConfig) {
 /// Routes with a parameter in their path. These come last: the router tries one after the other, and theirs
 /// are regular expressions.
 fn with_path_parameters(config: &mut ServiceConfig) {
+    mcp_endpoints(config);
     config
         .service(
             // Every method that providers have.
@@ -229,6 +234,23 @@ fn with_path_parameters(config: &mut ServiceConfig) {
             api("/oauth-client-metadata/{document:.*}", "GET, HEAD")
                 .route(read().to(client_documents::other_metadata)),
         );
+}
+
+/// The users' MCP servers.
+fn mcp_endpoints(config: &mut ServiceConfig) {
+    let endpoint = |path| {
+        api(path, "GET, POST, DELETE")
+            .route(get().to(mcp::serve))
+            .route(post().to(mcp::serve))
+            .route(delete().to(mcp::serve))
+            .wrap(mcp_cors())
+    };
+    let metadata = |path| api(path, "GET, HEAD").route(read().to(mcp::metadata)).wrap(cors());
+    config
+        .service(endpoint("/mcp/{provider}"))
+        .service(endpoint("/mcp/c/{connection_id}"))
+        .service(metadata("/.well-known/oauth-protected-resource/mcp/{provider}"))
+        .service(metadata("/.well-known/oauth-protected-resource/mcp/c/{connection_id}"));
 }
 
 /// Every path with its methods.

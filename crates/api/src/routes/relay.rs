@@ -11,6 +11,7 @@ use causeway_flow::connection::relay;
 use causeway_flow::connection::tenant_client::TenantClient;
 use causeway_flow::upstream::relay::{
     KEPT_BYTES, KEPT_WRITES_BYTES, Method as RelayMethod, RelayBody, RelayRequest, RelayTarget, Repeats,
+    Waits,
 };
 use causeway_types::{ErrorCode, UpstreamSessionId};
 
@@ -74,6 +75,7 @@ async fn pass_on(
         headers,
         body,
         repeats,
+        waits: Waits::Usual,
     };
     let answer = relayed::while_pumping(&mut pump, pin!(open.call(&state.ctx, request))).await?;
     let headers = relay_headers::of_answer(&relay_headers::PROVIDER, &more.answer, answer.headers());

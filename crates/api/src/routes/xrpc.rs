@@ -6,7 +6,7 @@ use actix_web::http::Method;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_flow::resource::access::Bearer;
-use causeway_flow::upstream::relay::{self, RelayBody, RelayRequest, RelayTarget, Repeats};
+use causeway_flow::upstream::relay::{self, RelayBody, RelayRequest, RelayTarget, Repeats, Waits};
 use causeway_types::{ErrorCode, Nsid, TokenType};
 
 use crate::error::ApiError;
@@ -60,6 +60,7 @@ async fn ask(
         headers,
         body,
         repeats: Repeats::Any,
+        waits: Waits::Usual,
     };
     let answer = relayed::while_pumping(&mut pump, pin!(relay::relay(&state.ctx, bearer, request))).await;
     let scheme = TokenType::of(bearer.token.dpop_jkt.as_ref());

@@ -39,6 +39,7 @@ pub(crate) struct FileConfig {
     pub(crate) registration_token_file: Option<String>,
     pub(crate) client_id_documents: Option<bool>,
     pub(crate) resources: Option<Vec<String>>,
+    pub(crate) mcp_allowed_origins: Option<Vec<String>>,
     pub(crate) trusted_email_issuers: Option<Vec<String>>,
     pub(crate) resource_scope: Option<Vec<String>>,
     pub(crate) sign_in_limit: Option<String>,

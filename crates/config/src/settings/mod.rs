@@ -102,6 +102,10 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "URI", value_delimiter = ',')]
     pub resources: Option<Vec<String>>,
 
+    /// Origins whose scripts may call the MCP endpoints with an access token, beside those of the client's redirect URIs, such as https://inspector.example.com
+    #[arg(long, global = true, value_name = "ORIGIN", value_delimiter = ',')]
+    pub mcp_allowed_origins: Option<Vec<String>>,
+
     /// Issuers of authorization servers whose email verification is trusted, compared byte for byte; email_verified is false for accounts of any other. Empty: false for all
     #[arg(long, global = true, value_name = "URL", value_delimiter = ',')]
     pub trusted_email_issuers: Option<Vec<String>>,

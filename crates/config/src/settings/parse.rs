@@ -64,6 +64,18 @@ pub(crate) fn upstream_issuer(text: &str) -> Result<String, Fault> {
     ExternalUrl::parse(text).map(|issuer| issuer.to_string())
 }
 
+/// The origin of a website, as browsers send it (Fetch standard, "`Origin` header").
+pub(crate) fn origin(text: &str) -> Result<String, Fault> {
+    let is_origin = |url: &Url| url.origin().is_tuple() && url.origin().ascii_serialization() == text;
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "https" | "http") && is_origin(&url) => Ok(text.to_owned()),
+        _ => Err(Fault::new(
+            format!("{text:?} is not an origin as browsers send it"),
+            "use for example https://inspector.example.com",
+        )),
+    }
+}
+
 /// `URI NAME TEXT`. The caller that knows the scopes checks whether the name can be that of a scope.
 pub(crate) fn resource_scope(text: &str) -> Result<String, Fault> {
     let mut parts = text.splitn(3, ' ');

@@ -75,6 +75,7 @@ impl Config {
             }
             "client-id-documents" => Some(self.client_id_documents.to_string()),
             "resources" => self.list(setting, self.resources.iter().cloned()),
+            "mcp-allowed-origins" => self.list(setting, self.mcp_allowed_origins.iter().cloned()),
             "trusted-email-issuers" => self.list(setting, self.trusted_email_issuers.iter().cloned()),
             "resource-scope" => self.list(setting, self.resource_scope.iter().cloned()),
             "sign-in-limit" => text(&RateLimitValue::in_words(self.sign_in_limit)),

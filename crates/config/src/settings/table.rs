@@ -78,6 +78,7 @@ settings! {
     REGISTRATION_TOKEN_FILE = "registration-token-file", "CAUSEWAY_REGISTRATION_TOKEN_FILE", Text, None, "unset; required for `token`";
     CLIENT_ID_DOCUMENTS = "client-id-documents", "CAUSEWAY_CLIENT_ID_DOCUMENTS", Switch, Some("true"), "";
     RESOURCES = "resources", "CAUSEWAY_RESOURCES", List, None, "none";
+    MCP_ALLOWED_ORIGINS = "mcp-allowed-origins", "CAUSEWAY_MCP_ALLOWED_ORIGINS", List, None, "none";
     TRUSTED_EMAIL_ISSUERS = "trusted-email-issuers", "CAUSEWAY_TRUSTED_EMAIL_ISSUERS", List, Some("https://bsky.social"), "";
     RESOURCE_SCOPE = "resource-scope", "CAUSEWAY_RESOURCE_SCOPE", List, None, "none";
     SIGN_IN_LIMIT = "sign-in-limit", "CAUSEWAY_SIGN_IN_LIMIT", Text, Some("100/minute"), "";

@@ -1,5 +1,7 @@
 //! Operator-granted entitlements of a client.
 
+use std::collections::BTreeMap;
+
 use causeway_types::Resource;
 
 use super::pkce_policy::PkcePolicy;
@@ -61,6 +63,8 @@ pub struct Entitlements {
     pub allowed_resources: Vec<Resource>,
     /// The providers whose accounts it may connect and relay to.
     pub providers: Vec<String>,
+    /// The tools of MCP servers that it may call, by provider; where a provider is missing, all of them.
+    pub mcp_tools: BTreeMap<String, Vec<String>>,
     /// [`Entitlement::ManageTenants`].
     pub manage_tenants: bool,
     /// [`Entitlement::ImportConnections`].

@@ -9,12 +9,14 @@ pub(super) const PKCE: &str = "pkce";
 pub(super) const ALLOWED_RESOURCES: &str = "allowed_resources";
 /// The providers whose accounts the client may connect.
 pub(super) const PROVIDERS: &str = "providers";
+/// The tools of MCP servers that the client may call.
+pub(super) const MCP_TOOLS: &str = "mcp_tools";
 pub(super) const ACCESS_TOKEN_EXPIRATION: &str = "access_token_expiration";
 pub(super) const REFRESH_TOKEN_EXPIRATION: &str = "refresh_token_expiration";
 
 /// Members that a client may not set. They include those of the server's response: when a client sends its
 /// old registration again, they are not stored, least of all its old secret.
-const RESERVED: [&str; 14] = [
+const RESERVED: [&str; 15] = [
     "client_id",
     "client_secret",
     "registration_",
@@ -25,6 +27,7 @@ const RESERVED: [&str; 14] = [
     Entitlement::ImportConnections.member(),
     Entitlement::AllowUnconfirmed.member(),
     PROVIDERS,
+    MCP_TOOLS,
     PKCE,
     ALLOWED_RESOURCES,
     ACCESS_TOKEN_EXPIRATION,

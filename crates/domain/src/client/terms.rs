@@ -1,5 +1,7 @@
 //! Client settings that only the operator makes.
 
+use std::collections::BTreeMap;
+
 use causeway_types::Resource;
 use causeway_types::resource::ResourceError;
 use schemars::JsonSchema;
@@ -8,7 +10,8 @@ use serde_json::{Map, Value};
 use super::entitlement::Entitlement;
 use super::metadata::ClientMetadata;
 use super::operator_members::{
-    ACCESS_TOKEN_EXPIRATION, ALLOWED_RESOURCES, PKCE, PROVIDERS, REFRESH_TOKEN_EXPIRATION, is_reserved,
+    ACCESS_TOKEN_EXPIRATION, ALLOWED_RESOURCES, MCP_TOOLS, PKCE, PROVIDERS, REFRESH_TOKEN_EXPIRATION,
+    is_reserved,
 };
 use super::pkce_policy::PkcePolicy;
 use super::registered::Client;
@@ -40,6 +43,11 @@ pub enum ClientTermsError {
     /// Not a list of names of providers.
     #[error("{PROVIDERS} must be a list of names of providers, such as google")]
     Providers,
+    /// Not lists of tools by the names of providers.
+    #[error(
+        "{MCP_TOOLS} must be lists of tools by the names of providers, such as {{\"linear\": [\"search\"]}}"
+    )]
+    McpTools,
     /// An invalid lifetime of access tokens, which always expire.
     #[error(
         "{ACCESS_TOKEN_EXPIRATION} must be a number of seconds from 1 to {}",
@@ -75,6 +83,8 @@ pub struct ClientTerms {
     pub allowed_resources: Option<Vec<Resource>>,
     /// The providers whose accounts the client may connect and relay calls to.
     pub providers: Option<Vec<String>>,
+    /// The tools of MCP servers that the client may call, by provider; all of a provider that is not named.
+    pub mcp_tools: Option<BTreeMap<String, Vec<String>>>,
     /// Whether the client may make tenants and act in them: a platform client.
     pub manage_tenants: Option<bool>,
     /// Whether the client may import connections that were made elsewhere.
@@ -104,6 +114,7 @@ impl ClientTerms {
             id_token_claims: take_entitlement(members, Entitlement::IdTokenClaims)?,
             pkce: members.remove(PKCE).as_ref().map(parse_pkce).transpose()?,
             providers: members.remove(PROVIDERS).as_ref().map(parse_providers).transpose()?,
+            mcp_tools: members.remove(MCP_TOOLS).as_ref().map(parse_mcp_tools).transpose()?,
             manage_tenants: take_entitlement(members, Entitlement::ManageTenants)?,
             import_connections: take_entitlement(members, Entitlement::ImportConnections)?,
             allow_unconfirmed: take_entitlement(members, Entitlement::AllowUnconfirmed)?,
@@ -152,6 +163,9 @@ impl ClientTerms {
         if let Some(providers) = &self.providers {
             client.entitlements.providers.clone_from(providers);
         }
+        if let Some(tools) = &self.mcp_tools {
+            client.entitlements.mcp_tools.clone_from(tools);
+        }
         client.access_token_expiration =
             self.access_token_expiration.unwrap_or(client.access_token_expiration);
         client.refresh_token_expiration =
@@ -166,6 +180,15 @@ impl ClientTerms {
             (PKCE, client.pkce_policy().as_str().into()),
             (ALLOWED_RESOURCES, client.entitlements.allowed_resources.iter().map(Resource::as_str).collect()),
             (PROVIDERS, client.entitlements.providers.clone().into()),
+            (
+                MCP_TOOLS,
+                client
+                    .entitlements
+                    .mcp_tools
+                    .iter()
+                    .map(|(name, tools)| (name.clone(), tools.clone()))
+                    .collect(),
+            ),
             (ACCESS_TOKEN_EXPIRATION, client.access_token_expiration.into()),
             (REFRESH_TOKEN_EXPIRATION, client.refresh_token_expiration.into()),
         ];
@@ -199,11 +222,27 @@ fn parse_resources(value: &Value) -> Result<Vec<Resource>, ClientTermsError> {
 
 /// The longest name of a provider, in characters.
 const MAX_PROVIDER_NAME: usize = 64;
+/// The longest name of a tool, in bytes.
+const MAX_TOOL_NAME: usize = 256;
+
+fn is_provider_name(name: &str) -> bool {
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=MAX_PROVIDER_NAME).contains(&name.len()) && name.chars().all(legal)
+}
+
+fn parse_mcp_tools(value: &Value) -> Result<BTreeMap<String, Vec<String>>, ClientTermsError> {
+    let is_tool =
+        |tool: &&str| (1..=MAX_TOOL_NAME).contains(&tool.len()) && !tool.chars().any(char::is_control);
+    let parse = |(name, tools): (&String, &Value)| {
+        let tools = tools.as_array()?.iter().map(|tool| tool.as_str().filter(is_tool).map(str::to_owned));
+        Some((Some(name.clone()).filter(|name| is_provider_name(name))?, tools.collect::<Option<Vec<_>>>()?))
+    };
+    let tools = value.as_object().and_then(|tools| tools.iter().map(parse).collect());
+    tools.ok_or(ClientTermsError::McpTools)
+}
 
 fn parse_providers(value: &Value) -> Result<Vec<String>, ClientTermsError> {
-    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let is_name = |name: &&str| (1..=MAX_PROVIDER_NAME).contains(&name.len()) && name.chars().all(legal);
-    let parse = |name: &Value| name.as_str().filter(is_name).map(str::to_owned);
+    let parse = |name: &Value| name.as_str().filter(|name| is_provider_name(name)).map(str::to_owned);
     let names = value.as_array().and_then(|names| names.iter().map(parse).collect::<Option<Vec<_>>>());
     let mut names = names.ok_or(ClientTermsError::Providers)?;
     names.sort_unstable();
@@ -241,6 +280,7 @@ mod tests {
         let said = json!({
             "allow_background_access": true, "allow_session_export": true, "id_token_claims": true,
             "pkce": "nonce", "allowed_resources": ["urn:a:b"], "providers": ["facebook", "google"],
+            "mcp_tools": {"linear": ["search", "get"], "notion": []},
             "manage_tenants": true, "import_connections": true, "allow_unconfirmed": true,
             "access_token_expiration": 60, "refresh_token_expiration": 0,
         });
@@ -272,6 +312,10 @@ mod tests {
             ("providers", json!("google")),
             ("providers", json!(["Google"])),
             ("providers", json!([""])),
+            ("mcp_tools", json!(["search"])),
+            ("mcp_tools", json!({"Linear": []})),
+            ("mcp_tools", json!({"linear": "search"})),
+            ("mcp_tools", json!({"linear": [""]})),
             ("manage_tenants", json!("yes")),
             ("import_connections", json!(1)),
             ("allow_unconfirmed", json!(null)),

@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn defaults_of_rfc_7591() {
         let valid = metadata(
-            serde_json::json!({"redirect_uris": ["https://a.example/cb"], "software_id": "x", "client_id": "y", "client_secret": "z", "allow_background_access": true, "allow_session_export": true, "allowed_resources": ["urn:a:b"], "providers": ["google"], "manage_tenants": true, "import_connections": true, "allow_unconfirmed": true, "access_token_expiration": 1, "refresh_token_expiration": 0}),
+            serde_json::json!({"redirect_uris": ["https://a.example/cb"], "software_id": "x", "client_id": "y", "client_secret": "z", "allow_background_access": true, "allow_session_export": true, "allowed_resources": ["urn:a:b"], "providers": ["google"], "mcp_tools": {"linear": []}, "manage_tenants": true, "import_connections": true, "allow_unconfirmed": true, "access_token_expiration": 1, "refresh_token_expiration": 0}),
         );
         let valid = valid.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(valid.token_endpoint_auth_method, TokenEndpointAuthMethod::ClientSecretBasic);

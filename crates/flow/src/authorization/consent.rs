@@ -1,5 +1,7 @@
 //! The user's consent.
 
+mod onward;
+
 use causeway_domain::authorization::device::{DeviceGrant, DeviceStage};
 use causeway_domain::authorization::{AuthRequest, AuthRequestStage, CODE_SECONDS};
 use causeway_domain::client::Client;
@@ -17,12 +19,17 @@ use causeway_types::{
     UpstreamSessionId,
 };
 use futures_util::future::join_all;
+use url::Url;
 
+pub use self::onward::resume;
+
+use self::onward::{go_on, signed_in_user};
 use crate::authorization::code::new_code;
 use crate::authorization::response::ClientAnswer;
 use crate::authorization::{pending, remembered, scopes};
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::mcp::first_time::{self, AskedServer, Consented, Step};
 use crate::operations::{audit, trace};
 use crate::upstream::atproto::adapter::granted_scope;
 use crate::upstream::revocation;
@@ -40,6 +47,8 @@ pub struct ConsentView {
     pub scope: Scope,
     /// The scope that the authorization server granted, including the contents of permission sets.
     pub upstream_scope: Scope,
+    /// The MCP servers that the client is to use.
+    pub servers: Vec<AskedServer>,
     /// Whether the user can choose not to be asked again.
     pub may_remember: bool,
     /// Whether the answer reaches the client and nobody else. Any app on a device can claim a loopback address or
@@ -57,6 +66,15 @@ pub enum Decision {
     },
     /// Access is denied.
     Deny,
+}
+
+/// The next step after a decision.
+#[derive(Debug)]
+pub enum ConsentOutcome {
+    /// The client gets its answer.
+    Client(ClientAnswer),
+    /// The user connects an MCP server at its upstream first.
+    Upstream(Url),
 }
 
 /// Why no decision can be made.
@@ -106,7 +124,7 @@ pub async fn view(
     browser: &BrowserSessionId,
 ) -> Result<ConsentView, ConsentError> {
     let (ring, id, browser, now) = (ctx.ring(), id.clone(), browser.clone(), ctx.now());
-    let view = ctx
+    let mut view = ctx
         .store()
         .read(move |c| {
             let (request, session_id) = find_pending(c, &id, &browser, now)?;
@@ -124,6 +142,7 @@ pub async fn view(
                 request,
                 client,
                 account: session.atproto()?.clone(),
+                servers: Vec::new(),
                 scope,
                 upstream_scope,
                 may_remember,
@@ -132,6 +151,9 @@ pub async fn view(
         })
         .await?;
     trace::correlate(view.request.correlation_id.as_ref());
+    if let Some(user) = first_time::user_of(ctx, &view.request, &view.account.did).await? {
+        view.servers = first_time::asked(ctx, &user, &view.request.resources).await?;
+    }
     Ok(view)
 }
 
@@ -146,14 +168,13 @@ pub async fn decide(
     id: &AuthRequestId,
     browser: &BrowserSessionId,
     decision: Decision,
-) -> Result<ClientAnswer, ConsentError> {
+) -> Result<ConsentOutcome, ConsentError> {
     let request = pending::find(ctx, id, browser).await?.ok_or(ConsentError::Gone)?;
     match (&request.stage, decision) {
         (AuthRequestStage::SignIn, _) => Err(ConsentError::NotSignedIn),
         (AuthRequestStage::Consent { session_id }, Decision::Allow { remember }) => {
             let session_id = session_id.clone();
-            let answer = allow(ctx, request, session_id, Agreed::Now { remember }).await?;
-            answer.ok_or(ConsentError::Gone)
+            go_on(ctx, request, session_id, Consented { remember, sent: 0 }).await
         }
         (AuthRequestStage::Consent { .. }, Decision::Deny) => {
             let event = audit::event(ctx, Actor::User, "consent", "denied");
@@ -161,11 +182,11 @@ pub async fn decide(
             let refused = pending::refuse(ctx, &request, event, code, text).await?;
             let answer = refused.ok_or(ConsentError::Gone)?;
             tracing::info!("consent denied");
-            Ok(answer)
+            Ok(ConsentOutcome::Client(answer))
         }
         (AuthRequestStage::Decided { session_id: Some(session_id) }, Decision::Allow { .. }) => {
             let session_id = session_id.clone();
-            allow_again(ctx, &request, session_id).await
+            allow_again(ctx, &request, session_id).await.map(ConsentOutcome::Client)
         }
         (AuthRequestStage::Decided { .. }, _) => Err(ConsentError::Gone),
     }
@@ -183,6 +204,14 @@ pub(crate) async fn allow_remembered(
 ) -> Result<Option<ClientAnswer>, ConsentError> {
     let Some(request) = pending::find(ctx, id, browser).await? else { return Ok(None) };
     let AuthRequestStage::Consent { session_id } = request.stage.clone() else { return Ok(None) };
+    if first_time::names_any(ctx, &request.resources) {
+        let user = signed_in_user(ctx, &request, &session_id).await?;
+        let servers = first_time::asked(ctx, &user, &request.resources).await?;
+        // Consent to a client is none to what it may do at another server.
+        if servers.iter().any(|server| server.step != Step::Nothing) {
+            return Ok(None);
+        }
+    }
     allow(ctx, request, session_id, Agreed::Before).await
 }
 

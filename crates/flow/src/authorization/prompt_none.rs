@@ -13,6 +13,7 @@ use crate::authorization::scopes;
 use crate::client::lookup;
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::mcp::first_time;
 use crate::operations::audit;
 use crate::upstream::atproto::handles;
 use causeway_domain::authorization::{AuthRequest, AuthRequestStage};
@@ -79,11 +80,11 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<PromptNoneAnswer
         client.as_ref().is_some_and(|client| matches!(client.origin, ClientOrigin::Loopback { .. }));
     // Consent to one app on a device is none to the next (RFC 8252 section 8.6).
     let origin = if anybody { None } else { remembered::own_origin(&request.redirect_uri) };
-    let Some(origin) = origin else {
-        let event = audit::event(ctx, Actor::Client, "consent", "refused");
-        pending::end(ctx, request, event).await?;
-        return refuse(ctx, client.as_deref(), request, Silence::Anybody).await;
-    };
+    let Some(origin) = origin else { return end(ctx, client.as_deref(), request, Silence::Anybody).await };
+    // Whether the client may use a connection is asked each time.
+    if first_time::names_any(ctx, &request.resources) {
+        return end(ctx, client.as_deref(), request, Silence::Consent).await;
+    }
     let now = ctx.now();
     if let Some(Ok(SignInInput::Handle(_))) = request.login_hint.as_deref().map(SignInInput::parse) {
         look_handles_up(ctx, request).await?;
@@ -122,6 +123,18 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<PromptNoneAnswer
         }
         Err(silence) => refuse(ctx, client.as_deref(), request, silence).await,
     }
+}
+
+/// Ends a request that no grant can answer.
+async fn end(
+    ctx: &Ctx,
+    client: Option<&Client>,
+    request: &AuthRequest,
+    silence: Silence,
+) -> Result<PromptNoneAnswer, Internal> {
+    let event = audit::event(ctx, Actor::Client, "consent", "refused");
+    pending::end(ctx, request, event).await?;
+    refuse(ctx, client, request, silence).await
 }
 
 /// Answers the client with an error, if this browser may be sent there.

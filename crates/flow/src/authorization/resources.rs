@@ -1,20 +1,23 @@
 //! The resources that a client may request tokens for (RFC 8707).
 
 use causeway_domain::client::Client;
-use causeway_types::{Resource, Resources};
+use causeway_types::{McpEndpoint, Resource, Resources};
 
 use crate::ctx::Ctx;
+use crate::mcp;
 
 /// Resolves the resources of a request, or says why it is refused. Those of this server are open to every
 /// client, since its own metadata names them (RFC 9728); others are open to the clients that the operator
-/// allows them, or to every client as well. A trailing slash makes no difference: the token is for the
+/// allows them, or to every client as well; an MCP endpoint of this server has to exist. A trailing slash makes no difference: the token is for the
 /// resource as the operator wrote it.
 pub(crate) fn admit(ctx: &Ctx, client: &Client, named: &[String]) -> Result<Resources, String> {
     let asked = Resources::parse(named).map_err(|error| error.to_string())?;
     let in_reach = in_reach(ctx, client);
     let find = |resource: &Resource| {
         if resource.is_of(ctx.issuer()) {
-            return Ok(resource.clone());
+            let endpoint = McpEndpoint::of_resource(resource, ctx.issuer());
+            let is_known = endpoint.is_none_or(|endpoint| mcp::endpoint::is_known(ctx, &endpoint));
+            return if is_known { Ok(resource.clone()) } else { Err(resource.clone()) };
         }
         in_reach.iter().find(|known| known.is_same(resource)).cloned().ok_or_else(|| resource.clone())
     };

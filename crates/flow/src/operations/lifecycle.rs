@@ -34,7 +34,7 @@ impl Lifecycle {
     }
 
     /// Resolves when the server is stopping.
-    pub(crate) async fn stopping(&self) {
+    pub async fn stopping(&self) {
         self.stopping.cancelled().await;
     }
 }

@@ -9,7 +9,7 @@ use causeway_store::authorization::replay;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::{sessions, tokens};
 use causeway_types::secret::{Access, PlainToken};
-use causeway_types::{ErrorCode, TokenType};
+use causeway_types::{ErrorCode, McpEndpoint, TokenType};
 
 use crate::client::lookup;
 use crate::ctx::Ctx;
@@ -55,7 +55,7 @@ pub enum AccessError {
     Invalid,
     /// It is for other resources (RFC 9068 section 4): a server that received it there must not be able to
     /// use it here.
-    #[error("the access token is for another resource: ask for one with resource={0}, or without resource")]
+    #[error("the access token is for another resource: ask for one with resource={0}")]
     OtherResource(String),
     /// It was issued to the client itself, and this resource belongs to a user.
     #[error("the access token was issued to the client itself: this needs the token of a user who signed in")]
@@ -104,7 +104,19 @@ impl AccessError {
 /// # Errors
 /// [`AccessError`].
 pub async fn verify(ctx: &Ctx, request: &AccessRequest<'_>) -> Result<Bearer, AccessError> {
-    check(ctx, request, None).await
+    check(ctx, request, None, None).await
+}
+
+/// Like [`verify`], for a token that names an MCP endpoint: that endpoint is a resource of its own.
+///
+/// # Errors
+/// [`AccessError`].
+pub async fn verify_at(
+    ctx: &Ctx,
+    request: &AccessRequest<'_>,
+    endpoint: &McpEndpoint,
+) -> Result<Bearer, AccessError> {
+    check(ctx, request, None, Some(endpoint)).await
 }
 
 /// Like [`verify`], for a request that is forwarded to the PDS at once: also loads the session's tokens,
@@ -113,7 +125,7 @@ pub async fn verify(ctx: &Ctx, request: &AccessRequest<'_>) -> Result<Bearer, Ac
 /// # Errors
 /// [`AccessError`].
 pub async fn verify_to_call(ctx: &Ctx, request: &AccessRequest<'_>) -> Result<Bearer, AccessError> {
-    check(ctx, request, Some(ctx.ring())).await
+    check(ctx, request, Some(ctx.ring()), None).await
 }
 
 /// The user and the session behind a token.
@@ -130,6 +142,7 @@ async fn check(
     ctx: &Ctx,
     request: &AccessRequest<'_>,
     ring: Option<Arc<EncryptionKeyRing>>,
+    endpoint: Option<&McpEndpoint>,
 ) -> Result<Bearer, AccessError> {
     let (hash, tenant, now) = (request.token.hash(), ctx.tenant().clone(), ctx.now());
     let found = ctx
@@ -162,8 +175,15 @@ async fn check(
     if !superseded && (token.revoked || token.expires_at <= now || !serves) {
         return Err(AccessError::Invalid);
     }
-    if !token.resources.admit(ctx.issuer()) {
-        return Err(AccessError::OtherResource(ctx.issuer().to_owned()));
+    let issuer = ctx.issuer();
+    match endpoint {
+        None if !token.resources.admit(issuer) => {
+            return Err(AccessError::OtherResource(format!("{issuer}, or without resource")));
+        }
+        Some(endpoint) if !token.resources.admit_at(issuer, endpoint) => {
+            return Err(AccessError::OtherResource(endpoint.address(issuer)));
+        }
+        _ => {}
     }
     // A request without the key of a superseded token must not end the grant.
     let dpop_nonce = verify_binding(ctx, &token, request).await?;

@@ -33,7 +33,7 @@ pub async fn verify(ctx: &Ctx, request: &AccessRequest<'_>) -> Result<ClientBear
     let live = found.filter(|token| !token.revoked && token.expires_at > now);
     let token = live.ok_or(AccessError::Invalid)?;
     if !token.resources.admit(ctx.issuer()) {
-        return Err(AccessError::OtherResource(ctx.issuer().to_owned()));
+        return Err(AccessError::OtherResource(format!("{}, or without resource", ctx.issuer())));
     }
     let dpop_nonce = verify_binding(ctx, &token, request).await?;
     if token.subject != AccessSubject::Client {

@@ -1,5 +1,6 @@
 //! The flags of `causeway clients create` and `update`: each is a member of the document that describes a client.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -61,6 +62,7 @@ fn flags(options: ClientOptions) -> anyhow::Result<Map<String, Value>> {
         ("allow_session_export", options.allow_session_export.map(Value::from)),
         ("id_token_claims", options.id_token_claims.map(Value::from)),
         ("providers", list(options.provider)),
+        ("mcp_tools", mcp_tools(options.mcp_tool)?),
         ("manage_tenants", options.manage_tenants.map(Value::from)),
         ("import_connections", options.import_connections.map(Value::from)),
         ("allow_unconfirmed", options.allow_unconfirmed.map(Value::from)),
@@ -70,6 +72,19 @@ fn flags(options: ClientOptions) -> anyhow::Result<Map<String, Value>> {
         ("backchannel_logout_session_required", options.backchannel_logout_session_required.map(Value::from)),
     ];
     Ok(named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect())
+}
+
+/// Tools by provider, each flag as `PROVIDER=TOOL`; `PROVIDER=` alone allows none of its tools.
+fn mcp_tools(flags: Vec<String>) -> anyhow::Result<Option<Value>> {
+    let mut tools: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for flag in &flags {
+        let Some((provider, tool)) = flag.split_once('=') else {
+            bail!("--mcp-tool {flag}: write it as PROVIDER=TOOL");
+        };
+        let of_provider = tools.entry(provider.to_owned()).or_default();
+        of_provider.extend((!tool.is_empty()).then(|| tool.to_owned()));
+    }
+    Ok((!tools.is_empty()).then(|| json!(tools)))
 }
 
 /// Fills in the defaults of a client that is described by flags alone.

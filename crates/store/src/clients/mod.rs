@@ -51,6 +51,7 @@ struct Row {
     manage_tenants: bool,
     import_connections: bool,
     allow_unconfirmed: bool,
+    mcp_tools: String,
 }
 
 const fn column(name: &'static str) -> Column {
@@ -91,6 +92,7 @@ impl Row {
             pkce: client.entitlements.pkce.as_str().to_owned(),
             allowed_resources: column("allowed_resources").to_json(&client.entitlements.allowed_resources)?,
             providers: column("providers").to_json(&client.entitlements.providers)?,
+            mcp_tools: column("mcp_tools").to_json(&client.entitlements.mcp_tools)?,
             manage_tenants: client.entitlements.manage_tenants,
             import_connections: client.entitlements.import_connections,
             allow_unconfirmed: client.entitlements.allow_unconfirmed,
@@ -129,6 +131,7 @@ impl Row {
                 pkce: column("pkce").present(PkcePolicy::parse(&self.pkce))?,
                 allowed_resources: column("allowed_resources").json(&self.allowed_resources)?,
                 providers: column("providers").json(&self.providers)?,
+                mcp_tools: column("mcp_tools").json(&self.mcp_tools)?,
                 manage_tenants: self.manage_tenants,
                 import_connections: self.import_connections,
                 allow_unconfirmed: self.allow_unconfirmed,

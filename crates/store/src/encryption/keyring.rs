@@ -149,7 +149,12 @@ impl EncryptionKeyRing {
     ///
     /// # Errors
     /// [`EncryptionError::Refused`] when OpenSSL fails.
-    fn encrypt(&self, column: &str, row_key: &str, plaintext: &[u8]) -> Result<String, EncryptionError> {
+    pub(super) fn encrypt(
+        &self,
+        column: &str,
+        row_key: &str,
+        plaintext: &[u8],
+    ) -> Result<String, EncryptionError> {
         let key = self.keys.first().ok_or(EncryptionError::UnknownKey)?;
         let mut encrypted = vec![0_u8; NONCE_BYTES];
         openssl::rand::rand_bytes(&mut encrypted).map_err(|_| EncryptionError::Refused)?;
@@ -167,7 +172,7 @@ impl EncryptionKeyRing {
     ///
     /// # Errors
     /// The [`EncryptionError`] that says why it does not open.
-    fn open(
+    pub(super) fn open(
         &self,
         column: &str,
         row_key: &str,

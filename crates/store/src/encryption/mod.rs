@@ -2,5 +2,6 @@
 
 pub mod columns;
 pub(crate) mod error;
+pub mod handed_out;
 pub mod keyring;
 pub mod reencrypt;

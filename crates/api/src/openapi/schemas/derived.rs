@@ -19,6 +19,7 @@ use crate::bodies::connection::{ConnectionDetail, Connections, ShareWith};
 use crate::bodies::connection_use::{
     ConnectionCredential, DataDeletion, RefreshedConnection, VerifiedConnection,
 };
+use crate::bodies::mcp::ListedMcpServers;
 use crate::bodies::oauth::{DeviceAnswer, ErrorBody, PushedAnswer, RegisteredClient, TokenAnswer};
 use crate::bodies::session::{ExportedSession, FoundSession, Session, SessionProof, SignInPrompt};
 use crate::bodies::tenant::{AdminNewTenant, ExportedUser, NewTenantBody, Tenants, Users};
@@ -54,6 +55,7 @@ pub(super) fn all() -> Map<String, Value> {
         .add::<VerifiedConnection<'_>>()
         .add::<ConnectionCredential<'_>>()
         .add::<DataDeletion>()
+        .add::<ListedMcpServers<'_>>()
         .add::<AdminClients<'_>>()
         .add::<AdminSecret<'_>>()
         .add::<AdminSessions<'_>>()

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
     use causeway_outbound::header::HeaderName;
 
-    use crate::upstream::relay::request::{RelayTarget, Repeats};
+    use crate::upstream::relay::request::{RelayTarget, Repeats, Waits};
 
     const BODY: &str = r#"{"collection":"a.b.c","record":{}}"#;
 
@@ -106,6 +106,7 @@ mod tests {
                 .collect(),
             body: RelayBody::Whole(BODY.into()),
             repeats: Repeats::Any,
+            waits: Waits::Usual,
         }
     }
 

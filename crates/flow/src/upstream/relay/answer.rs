@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use causeway_outbound::budget::{Budget, Held};
-use causeway_outbound::header::{CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, LAST_MODIFIED};
+use causeway_outbound::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, LAST_MODIFIED,
+};
 use causeway_outbound::{HttpError, Response, next_chunk, read_short};
-use futures_util::stream::{self, Stream, StreamExt as _, unfold};
+use futures_util::stream::{self, BoxStream, Stream, StreamExt as _, unfold};
 
 use crate::upstream::usable::UsableSession;
 
@@ -20,6 +22,12 @@ pub struct RelayAnswer {
     pub(super) changed: Option<Box<UsableSession>>,
 }
 
+/// Whether headers announce a body of a media type, whatever its parameters.
+pub(super) fn is_of_type(headers: &HeaderMap, essence: &str) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(essence)
+}
+
 pub(super) enum AnswerBody {
     /// As it comes.
     Open(Response, Duration),
@@ -27,6 +35,8 @@ pub(super) enum AnswerBody {
     Begun(Bytes, Response, Duration),
     /// All of it.
     Whole(Bytes),
+    /// As it comes, changed on its way.
+    Mapped(BoxStream<'static, Result<Bytes, HttpError>>),
 }
 
 /// Reads a body of at most `cap` bytes. One that is longer, or that there is no room for, is only begun.
@@ -76,11 +86,17 @@ impl RelayAnswer {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// Whether its body is of a media type, whatever its parameters.
+    pub fn is_of_type(&self, essence: &str) -> bool {
+        is_of_type(&self.headers, essence)
+    }
+
     /// The length of the body in bytes, when it was announced.
     pub fn length(&self) -> Option<u64> {
         match &self.body {
             AnswerBody::Whole(body) => u64::try_from(body.len()).ok(),
             AnswerBody::Open(..) | AnswerBody::Begun(..) => self.header("content-length")?.parse().ok(),
+            AnswerBody::Mapped(_) => None,
         }
     }
 
@@ -97,13 +113,30 @@ impl RelayAnswer {
         }
         match self.body {
             AnswerBody::Whole(body) if body.len() <= cap => Ok(body),
-            AnswerBody::Whole(_) => Err(HttpError::TooLarge),
+            // A stream that is changed on its way has no end.
+            AnswerBody::Whole(_) | AnswerBody::Mapped(_) => Err(HttpError::TooLarge),
             AnswerBody::Open(response, idle) => read_short(response, idle, cap, budget).await,
             AnswerBody::Begun(begun, response, idle) => {
                 let rest = read_short(response, idle, cap.saturating_sub(begun.len()), budget).await?;
                 Ok([begun, rest].concat().into())
             }
         }
+    }
+
+    /// The same answer with its body changed on its way.
+    #[must_use]
+    pub(crate) fn map_stream(
+        mut self,
+        map: impl FnOnce(
+            BoxStream<'static, Result<Bytes, HttpError>>,
+        ) -> BoxStream<'static, Result<Bytes, HttpError>>,
+    ) -> Self {
+        for name in [CONTENT_LENGTH, ETAG, LAST_MODIFIED] {
+            self.headers.remove(name);
+        }
+        let headers = self.headers.clone();
+        let status = self.status;
+        Self { status, headers, body: AnswerBody::Mapped(map(self.into_stream().boxed())) }
     }
 
     /// A copy of this response with another body.
@@ -125,6 +158,7 @@ impl RelayAnswer {
             AnswerBody::Begun(begun, response, idle) => {
                 stream::iter([Ok(begun)]).chain(parts(response, idle)).boxed()
             }
+            AnswerBody::Mapped(parts) => parts,
         }
     }
 }

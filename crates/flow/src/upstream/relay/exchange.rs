@@ -11,7 +11,7 @@ use causeway_outbound::{
 };
 use futures_util::StreamExt as _;
 
-use super::answer::{AnswerBody, RelayAnswer, read_if_short};
+use super::answer::{AnswerBody, RelayAnswer, is_of_type, read_if_short};
 use super::error::CallError;
 use super::request::{RelayBody, RelayRequest, RelayTarget};
 use crate::ctx::Ctx;
@@ -160,6 +160,7 @@ impl Exchange<'_> {
             body,
             passes_redirects: injected.may_redirect,
             shows: if injected.shows_path { Shows::Address } else { Shows::Host },
+            answer_timeout: request.waits.answer_timeout(),
         };
         match self.http.send_streaming(call).await {
             Ok(response) => self.evaluate(request, response, injected).await,
@@ -176,7 +177,9 @@ impl Exchange<'_> {
         Injected { url, challenge, .. }: Injected,
     ) -> Result<Attempted, CallError> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let (idle, answers) = (self.http.idle_timeout(), &self.http.budgets().answers.of(trace::origin().1));
+        let is_events = is_of_type(&headers, "text/event-stream");
+        let idle = request.waits.idle_timeout(is_events, self.http.idle_timeout());
+        let answers = &self.http.budgets().answers.of(trace::origin().1);
         let answer = Answer { url: &url, status, headers: &headers, body: None };
         let changed = match (self.ctx, self.upstream.absorb(self.live, &url, &headers)) {
             (Some(ctx), Some(update)) => Box::pin(keeper::absorb(ctx, self.live, update)).await.map(Box::new),

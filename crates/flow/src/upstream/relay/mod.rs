@@ -23,8 +23,8 @@ pub use self::answer::RelayAnswer;
 pub use self::connection::{AccountCredential, CalledAccount, CalledConnection};
 pub use self::error::{CallError, RelayError, Resend};
 pub use self::request::{
-    CheckedTarget, KEPT_BYTES, KEPT_WRITES_BYTES, RelayBody, RelayRequest, RelayTarget, Repeats, kept_bytes,
-    may_be_read,
+    CheckedTarget, KEPT_BYTES, KEPT_WRITES_BYTES, RelayBody, RelayRequest, RelayTarget, Repeats, Waits,
+    kept_bytes, may_be_read,
 };
 pub use causeway_outbound::header::HeaderName;
 pub use causeway_outbound::{Method, UploadError};
@@ -137,6 +137,5 @@ fn is_new(ctx: &Ctx, live: &UsableSession) -> bool {
 
 /// Whether an answer is a web page, most likely from a proxy in between.
 fn is_page(answer: &RelayAnswer) -> bool {
-    let essence = answer.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("text/html")
+    answer.is_of_type("text/html")
 }

@@ -27,7 +27,7 @@ use crate::operations::trace;
 use crate::resource::access::Bearer;
 use crate::upstream::relay::raw_json::RawJson;
 use crate::upstream::relay::{
-    self, Method, RelayAnswer, RelayBody, RelayError, RelayRequest, RelayTarget, Repeats,
+    self, Method, RelayAnswer, RelayBody, RelayError, RelayRequest, RelayTarget, Repeats, Waits,
 };
 
 const MIB: usize = 1024 * 1024;
@@ -244,6 +244,7 @@ impl Repository {
             ],
             body: RelayBody::Whole(body.into()),
             repeats: Repeats::Any,
+            waits: Waits::Usual,
         };
         self.call(request, SHORT_CAP, take).await
     }

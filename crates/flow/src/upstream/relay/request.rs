@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use causeway_domain::resource::xrpc::Writes;
@@ -46,6 +47,42 @@ pub struct RelayRequest {
     pub body: RelayBody,
     /// The calls that are sent again once the credentials are renewed.
     pub repeats: Repeats,
+    /// How long the answer is waited for.
+    pub waits: Waits,
+}
+
+/// How long an answer and its parts are waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Waits {
+    /// For the idle timeout of all requests.
+    #[default]
+    Usual,
+    /// For as long as work on the other side takes, and for events without an end: the caller leaves when it has waited
+    /// long enough.
+    ForEvents,
+}
+
+impl Waits {
+    /// How long work on the other side may take before its answer begins.
+    const WORK_TIMEOUT: Duration = Duration::from_mins(10);
+    /// How long a stream of events may be silent.
+    const EVENT_TIMEOUT: Duration = Duration::from_hours(24);
+
+    /// The timeout of the beginning of an answer, if it is not the usual one.
+    pub(super) const fn answer_timeout(self) -> Option<Duration> {
+        match self {
+            Self::Usual => None,
+            Self::ForEvents => Some(Self::WORK_TIMEOUT),
+        }
+    }
+
+    /// The timeout of its parts; `usual` is that of all requests.
+    pub(super) const fn idle_timeout(self, is_events: bool, usual: Duration) -> Duration {
+        match self {
+            Self::ForEvents if is_events => Self::EVENT_TIMEOUT,
+            Self::Usual | Self::ForEvents => usual,
+        }
+    }
 }
 
 /// The calls that are sent again once the credentials are renewed, if their whole body was kept.
@@ -132,6 +169,7 @@ impl RelayRequest {
             headers: Vec::new(),
             body: RelayBody::Empty,
             repeats: Repeats::Any,
+            waits: Waits::Usual,
         }
     }
 

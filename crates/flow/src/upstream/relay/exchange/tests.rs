@@ -31,7 +31,7 @@ use crate::authorization::scopes::ScopePolicy;
 use crate::operations::complaints::Complaints;
 use crate::upstream::atproto::adapter::Atproto;
 use crate::upstream::atproto::profile::UpstreamProfile;
-use crate::upstream::relay::{CallError, RelayAnswer, RelayBody, RelayRequest, RelayTarget, Repeats};
+use crate::upstream::relay::{CallError, RelayAnswer, RelayBody, RelayRequest, RelayTarget, Repeats, Waits};
 use crate::upstream::usable::UsableSession;
 
 const ALICE: &str = "did:plc:z72i7hdynmk6r22z27h6tvur";
@@ -116,6 +116,7 @@ impl Us {
             headers: [&own, further].concat(),
             body: std::mem::replace(body, RelayBody::Empty),
             repeats: Repeats::Any,
+            waits: Waits::Usual,
         };
         let answer = self.send(&mut request).await;
         *body = request.body;
