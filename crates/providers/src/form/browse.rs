@@ -111,6 +111,7 @@ impl Browser<'_> {
                 body: body.map(StreamingBody::Whole),
                 passes_redirects: true,
                 shows: Shows::Host,
+                answer_timeout: None,
             };
             let response = http.send_streaming(call).await?;
             let (status, headers) = (response.status().as_u16(), response.headers().clone());
