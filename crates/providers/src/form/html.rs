@@ -99,7 +99,8 @@ fn decoded(text: &str) -> String {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
         let reference = rest.split_once(';').map(|(name, after)| (&name[1..], after));
-        if let Some((character, after)) = reference.and_then(|(name, after)| Some((character(name)?, after))) {
+        if let Some((character, after)) = reference.and_then(|(name, after)| Some((character(name)?, after)))
+        {
             out.push(character);
             rest = after;
         } else {
