@@ -194,6 +194,7 @@ on_each_database! {
     async fn two_devices(database) {
         let booking = Booking::set(database).await?;
         let phone = booking.connect(json!({"fingerprint": "phone"})).await?;
+        booking.app.clock.advance(1);
         let tablet = booking.connect(json!({"fingerprint": "tablet"})).await?;
         let find = async |query: &str| {
             let path = format!("/api/connections/find?user_id=17&provider=scripted&{query}");

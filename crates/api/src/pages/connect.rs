@@ -91,6 +91,7 @@ impl ConnectForm {
 /// Asks the user to connect an account. The form posts `form_token`, and `provider` or `decision=deny`, to the address of
 /// the page.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a line of the page")]
 pub struct ConnectPage {
     /// The name that the client gave itself; not to be trusted unless it is verified.
     pub client_name: String,

@@ -358,7 +358,7 @@ impl Attempt<'_> {
     }
 
     /// Finishes the connect session without a connection.
-    async fn fail(&self, failure: ConnectFailure) -> Result<Returned, Internal> {
+    pub(super) async fn fail(&self, failure: ConnectFailure) -> Result<Returned, Internal> {
         let Self { ctx, session, begun, .. } = self;
         tracing::warn!(%failure, provider = begun.provider, "no account was connected");
         let now = ctx.now();

@@ -9,7 +9,8 @@ use causeway_domain::connection::{ConnectSession, PENDING_SECONDS, PendingConnec
 use causeway_providers::FormFieldType;
 use causeway_providers::form::Typed;
 use causeway_store::StoreError;
-use causeway_store::connections::{connect_sessions, pending};
+use causeway_store::connections::{connect_sessions, heads, pending};
+use causeway_store::events::{self, EventKind};
 use causeway_types::secret::{Connect, PlainToken, ProviderState};
 use causeway_types::{BrowserSessionId, ErrorCode, Secret, SessionKind};
 use serde::{Deserialize, Serialize, Serializer};
@@ -166,7 +167,12 @@ pub async fn submit(ctx: &Ctx, submission: Submission<'_>) -> Result<Submitted, 
     let (provider, offer) = begin::choose(&offers, submission.provider)?;
     let form = offer.form.clone().ok_or(SubmitError::NotChosen)?;
     acquire(ctx, &session, provider, &form, &submission)?;
+    let fingerprint = match device_of_reconnected(ctx, &session).await? {
+        Some(device) => Some(device),
+        None => session.fingerprint.clone(),
+    };
     let sign_in = SignIn {
+        fingerprint,
         ctx: ctx.clone(),
         session,
         client,
@@ -177,6 +183,14 @@ pub async fn submit(ctx: &Ctx, submission: Submission<'_>) -> Result<Submitted, 
     };
     let Submission { typed, step, .. } = submission;
     ctx.finish(async move { sign_in.run(&typed, step).await }).await.map_err(SubmitError::Internal)?
+}
+
+/// The device of the connection that is connected again: it stays bound to that one.
+async fn device_of_reconnected(ctx: &Ctx, session: &ConnectSession) -> Result<Option<String>, Internal> {
+    let Some(id) = session.connection_id.clone() else { return Ok(None) };
+    let store = ctx.store().in_tenant(&session.tenant_id);
+    let found = store.find(move |scope| heads::find_connection(scope, &id).map_err(Internal::from)).await?;
+    Ok(found.map(|found| found.slot.device_slot).filter(|device| !device.is_empty()))
 }
 
 /// Applies the limits of a site's account, an address and a tenant.
@@ -210,6 +224,8 @@ struct SignIn {
     offer: Offer,
     token: PlainToken<Connect>,
     browser: BrowserSessionId,
+    /// The fingerprint of the device, where it is known.
+    fingerprint: Option<String>,
 }
 
 impl SignIn {
@@ -282,7 +298,7 @@ impl SignIn {
             user: &self.session.user,
             kind,
             browser: &self.browser,
-            fingerprint: self.session.fingerprint.as_deref(),
+            fingerprint: self.fingerprint.as_deref(),
             parameters: &self.offer.parameters,
             typed,
             step,
@@ -388,6 +404,10 @@ impl SignIn {
             self.give_back(upstream, &progress).await;
             return Err(SubmitError::Site(ConnectFailure::Refused));
         }
+        if !self.consume().await? {
+            self.give_back(upstream, &progress).await;
+            return Err(SubmitError::Gone);
+        }
         let (mut made, mut kept) = (Vec::new(), Vec::new());
         for Progress { kind, state: answer, .. } in progress {
             let redeemed = Redeemed::Other(answer);
@@ -414,16 +434,38 @@ impl SignIn {
                 Err(error) => Err(error.into()),
             },
         };
-        match outcome {
-            Ok(returned) => Ok(Submitted::Returned { returned, title: self.offer.title.clone() }),
-            Err(error) => {
-                let mut error = error;
+        let returned = match outcome {
+            Ok(returned) => returned,
+            Err(mut error) => {
+                let mut first = None;
                 for (attempt, answer, redeemed) in kept {
                     error = attempt.give_back(answer, &redeemed, error).await;
+                    first = first.or(Some(attempt));
                 }
-                Err(error.into())
+                match (error, first) {
+                    (ConnectError::Failed(failure), Some(attempt)) => attempt.fail(failure).await?,
+                    (error, _) => return Err(error.into()),
+                }
             }
-        }
+        };
+        Ok(Submitted::Returned { returned, title: self.offer.title.clone() })
+    }
+
+    /// Uses the connect session up; `false`: another tab was first.
+    async fn consume(&self) -> Result<bool, Internal> {
+        let (hash, now, session) = (self.token.hash(), self.ctx.now(), self.session.clone());
+        let provider = self.provider.clone();
+        self.ctx
+            .store()
+            .write(move |c| {
+                if connect_sessions::consume_connect_session(c, &hash, now)?.is_none() {
+                    return Ok(false);
+                }
+                let event = begin::connecting(&session, &provider);
+                events::note_connecting(c, &event, EventKind::Started, now)?;
+                Ok(true)
+            })
+            .await
     }
 
     /// The row that an answer is kept in, which nobody can begin with.

@@ -68,7 +68,11 @@ impl OpenConnection {
     #[tracing::instrument(
         name = "flow.connection.relay",
         skip_all,
-        fields(connection = %self.connection.head.session_id, provider = self.connection.head.provider())
+        fields(
+            connection = %self.connection.head.session_id,
+            provider = self.connection.head.provider(),
+            session.kind = self.connection.head.kind.as_str(),
+        )
     )]
     pub async fn call(self, ctx: &Ctx, request: RelayRequest) -> Result<RelayAnswer, ConnectionError> {
         let session = self.connection.session(ctx).await?;

@@ -21,7 +21,7 @@ use crate::request::{Draft, RequestError};
 use crate::values::fill::FillError;
 use crate::values::http::{HeaderName, Method};
 use crate::values::template::Template;
-use crate::values::url_template::UrlTemplate;
+use crate::values::url_template::{OriginTemplate, UrlTemplate};
 
 /// The client of sites with definitions. It stores nothing and tries nothing again. Clones share connections.
 ///
@@ -111,7 +111,7 @@ pub(super) struct Outline<'a> {
 impl SiteContext<'_> {
     /// Everywhere that requests may be sent: the addresses of the definition, and what may be called.
     pub(super) fn origins(&self) -> Result<Vec<Origin>, SiteError> {
-        let origins = self.form.relay.origins.iter().map(|origin| origin.url());
+        let origins = self.form.relay.origins.iter().map(OriginTemplate::url);
         let all = self.form.addresses().chain(origins);
         all.map(|url| Ok(self.fill(url)?.origin())).collect()
     }

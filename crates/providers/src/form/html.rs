@@ -79,12 +79,12 @@ fn read_attributes(text: &str) -> (Vec<(String, String)>, &str) {
             continue;
         };
         let value = value.trim_start();
-        let (value, after) = match value.chars().next() {
-            Some(quote @ ('"' | '\'')) => value[1..].split_once(quote).unwrap_or((&value[1..], "")),
-            _ => {
-                let end = value.find(|c: char| c.is_ascii_whitespace() || c == '>').unwrap_or(value.len());
-                value.split_at(end)
-            }
+        let quote = value.chars().next().filter(|first| matches!(first, '"' | '\''));
+        let (value, after) = if let Some(quote) = quote {
+            value[1..].split_once(quote).unwrap_or((&value[1..], ""))
+        } else {
+            let end = value.find(|c: char| c.is_ascii_whitespace() || c == '>').unwrap_or(value.len());
+            value.split_at(end)
         };
         found.push((name.to_owned(), decoded(value)));
         rest = after;
@@ -99,15 +99,13 @@ fn decoded(text: &str) -> String {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
         let reference = rest.split_once(';').map(|(name, after)| (&name[1..], after));
-        match reference.and_then(|(name, after)| Some((character(name)?, after))) {
-            Some((character, after)) => {
-                out.push(character);
-                rest = after;
-            }
-            None => {
-                out.push('&');
-                rest = &rest[1..];
-            }
+        if let Some((character, after)) = reference.and_then(|(name, after)| Some((character(name)?, after)))
+        {
+            out.push(character);
+            rest = after;
+        } else {
+            out.push('&');
+            rest = &rest[1..];
         }
     }
     out + rest

@@ -6,7 +6,7 @@ use std::fmt;
 use causeway_outbound::header::ACCEPT;
 use causeway_types::Secret;
 use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::{Zeroize, Zeroizing};
 
 use super::browse::{Browser, Page};
 use super::client::{Outline, SiteClient, SiteContext, SiteError};
@@ -80,7 +80,7 @@ impl fmt::Debug for Asked {
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        self.values.values_mut().for_each(|value| value.zeroize());
+        self.values.values_mut().for_each(Zeroize::zeroize);
     }
 }
 
@@ -104,7 +104,7 @@ impl SiteClient {
         };
         let page = browser.step(context, &form.login, &values, typed).await?;
         let asked = Asked { step: 0, account, cookies: browser.jar, values };
-        self.judge(context, &form.login, page, asked)
+        self.judge(context, &form.login, &page, asked)
     }
 
     /// Goes on with a sign-in at the step that the site asked for.
@@ -124,7 +124,7 @@ impl SiteClient {
         let mut browser = self.browser(&origins, std::mem::take(&mut asked.cookies), FIRST);
         let page = browser.step(context, step, &asked.values, typed).await?;
         asked.cookies = browser.jar;
-        self.judge(context, step, page, asked)
+        self.judge(context, step, &page, asked)
     }
 
     /// Judges the answer to a step: the site asks for another one, has signed the user in, or has not.
@@ -132,7 +132,7 @@ impl SiteClient {
         &self,
         context: &SiteContext<'_>,
         step: &SignInStep,
-        page: Page,
+        page: &Page,
         mut asked: Asked,
     ) -> Result<SignIn, SiteError> {
         let form = context.form;
@@ -159,7 +159,7 @@ impl SiteClient {
         let has_cookie = |name: &String| asked.cookies.has(name, self.clock.now());
         let is_signed_in = match (&step.success, &step.cookie) {
             (Some(rule), _) => page.described(|answer| answer.is(rule)),
-            (None, None) if token.is_none() => page.status < 400 && !shows_form(context, &page)?,
+            (None, None) if token.is_none() => page.status < 400 && !shows_form(context, page)?,
             (None, _) => page.status < 400,
         };
         if !is_signed_in || !step.cookie.as_ref().is_none_or(has_cookie) {

@@ -93,7 +93,7 @@ impl Connected for FormProvider {
         let Kept { binding, kind, account, state } = read::<SiteSession>(redeemed.other()?)?;
         let known = completion.subjects.first().map(|&subject| subject.to_owned());
         let subject = account.or(known).unwrap_or_else(|| (&*self.rng as &dyn Rng).base64url::<16>());
-        let origin = self.origin(form, &binding.field_values()).ok_or(ConnectFailure::Misconfigured)?;
+        let issuer = origin(form, &binding.field_values()).ok_or(ConnectFailure::Misconfigured)?;
         let is_device = kind == SessionKind::Device;
         let idle = form.lifetime.idle_end.map(Seconds::as_i64).or_else(|| kind.idle_seconds());
         let data = serde_json::to_string(&binding)
@@ -115,7 +115,7 @@ impl Connected for FormProvider {
                 scope: String::new(),
             },
             account: NewAccount {
-                issuer: origin,
+                issuer,
                 display_name: Some(subject),
                 device_slot: if is_device { binding.fingerprint } else { String::new() },
                 is_complete: true,
@@ -151,13 +151,7 @@ impl FormProvider {
             label: field.label.clone(),
             kind: field.kind,
         });
-        Some(SignInForm { origin: self.origin(form, values)?, fields: fields.collect() })
-    }
-
-    /// The origin that passwords are sent to.
-    fn origin(&self, form: &Form, values: &FieldValues) -> Option<String> {
-        let url = form.login.url.fill(|name| values.get(name.as_str())).ok()?;
-        Some(url.origin().ascii_serialization())
+        Some(SignInForm { origin: origin(form, values)?, fields: fields.collect() })
     }
 
     fn binding(&self, request: &FormRequest<'_>) -> Result<FormBinding, Internal> {
@@ -189,6 +183,12 @@ impl FormProvider {
         let mac = mac.map_err(|_| Internal::Inconsistent("a fingerprint cannot be made"))?;
         Ok(mac.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
     }
+}
+
+/// The origin that passwords are sent to.
+fn origin(form: &Form, values: &FieldValues) -> Option<String> {
+    let url = form.login.url.fill(|name| values.get(name.as_str())).ok()?;
+    Some(url.origin().ascii_serialization())
 }
 
 /// The values of a definition's parameters, for templates.
