@@ -10,7 +10,7 @@ use causeway_testkit::{Agent, Fault, MetadataPlace};
 use futures_util::future::try_join_all;
 
 use crate::support::connecting::{PROVIDER, press};
-use crate::support::mcp::McpScene;
+use crate::support::mcp::{McpScene, like};
 use crate::support::{OTHER_DID, OTHER_HANDLE, count, on_each_database};
 
 /// A change of what the server does.
@@ -72,7 +72,8 @@ on_each_database! {
         scene.connect().await?;
         assert_eq!(scene.last("token", "resource"), Some(scene.mcp.url()));
 
-        let scene = McpScene::set(database).await?;
+        let fresh = like(database);
+        let scene = McpScene::set(&fresh).await?;
         scene.mcp.script(|script| {
             (script.place, script.has_server_metadata) = (MetadataPlace::Nowhere, false);
             script.issuer = String::new();
@@ -99,7 +100,8 @@ on_each_database! {
             ("registration_failed", |script| script.registration = Fault::Status(400)),
         ];
         for (code, change) in cases {
-            let scene = McpScene::set(database).await?;
+            let fresh = like(database);
+            let scene = McpScene::set(&fresh).await?;
             scene.mcp.script(change);
             let prompt = scene.prompt(Need::Connection, AskedBy::Hand).await?;
             let page = scene.leave(&prompt).await?;
@@ -117,7 +119,8 @@ on_each_database! {
             (&["register"], |script| script.server = Fault::Status(500)),
         ];
         for (unasked, change) in cases {
-            let scene = McpScene::set(database).await?;
+            let fresh = like(database);
+            let scene = McpScene::set(&fresh).await?;
             scene.mcp.script(change);
             let prompt = scene.prompt(Need::Connection, AskedBy::Hand).await?;
             let page = scene.leave(&prompt).await?;
@@ -142,7 +145,8 @@ on_each_database! {
             (true, |script| script.names_issuer = false),
         ];
         for (is_taken, change) in cases {
-            let scene = McpScene::set(database).await?;
+            let fresh = like(database);
+            let scene = McpScene::set(&fresh).await?;
             scene.mcp.script(change);
             let prompt = scene.prompt(Need::Connection, AskedBy::Hand).await?;
             let done = scene.finish(&prompt).await?;

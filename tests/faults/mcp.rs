@@ -1,6 +1,5 @@
 //! Connections at MCP servers under faults: restarts, answers that fail, and registrations that are gone.
 
-use anyhow::Result;
 use causeway_flow::connection::coalesce::AskedBy;
 use causeway_flow::connection::mcp::Need;
 use causeway_testkit::Fault;

@@ -9,13 +9,21 @@ use causeway_flow::connection::coalesce::AskedBy;
 use causeway_flow::connection::error::ConnectionError;
 use causeway_flow::connection::mcp::{self, McpAccess, McpUser, Need, Prompt, PromptError};
 use causeway_flow::upstream::relay::{RelayAnswer, RelayRequest};
-use causeway_store::{StoreError, clients};
+use causeway_store::{DatabaseUrl, StoreError, clients};
 use causeway_testkit::{Agent, Answer, OauthClient, ScriptedMcp, ScriptedUpstream, TestApp, TestDatabase};
 use causeway_types::{ClientId, Did, TenantId};
 use serde_json::{Value, json};
 
 use super::connecting::{PROVIDER, approve, catalog, press};
 use super::{DID, HANDLE};
+
+/// Another database of the same kind.
+pub(crate) fn like(database: &TestDatabase) -> TestDatabase {
+    match database.url() {
+        DatabaseUrl::Sqlite { .. } => TestDatabase::sqlite(),
+        DatabaseUrl::Postgres(_) => TestDatabase::postgres().expect("PostgreSQL runs"),
+    }
+}
 
 /// A server with a definition of the scripted MCP server, a client that registered itself, and a browser in which the user
 /// is signed in.

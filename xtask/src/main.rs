@@ -46,6 +46,8 @@ enum Command {
     Provider(upstream::Arguments),
     /// Serve a scripted booking site that knows a sign-in form and cookies
     Booking(upstream::Arguments),
+    /// Serve a scripted MCP server with an authorization server of its own
+    Mcp(upstream::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -72,6 +74,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Upstream(arguments) => upstream::run(&arguments, &root, "scripted-upstream"),
         Command::Provider(arguments) => upstream::run(&arguments, &root, "scripted-provider"),
         Command::Booking(arguments) => upstream::run(&arguments, &root, "scripted-booking"),
+        Command::Mcp(arguments) => upstream::run(&arguments, &root, "scripted-mcp"),
     }
 }
 

@@ -13,7 +13,7 @@ use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::sessions::upkeep::PROMPT_SECONDS;
 use causeway_store::{AnyConnection, Store, StoreError};
 use causeway_types::secret::{Connect, PlainToken};
-use causeway_types::{ConnectSessionId, ErrorCode, Timestamp};
+use causeway_types::{ConnectSessionId, ErrorCode, Timestamp, UpstreamSessionId};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -63,7 +63,7 @@ pub(crate) fn flow_key(session: &ConnectSession, further: &serde_json::Value) ->
         session.session_kinds,
         scopes,
         session.parameters,
-        session.connection_id.as_ref().map(|id| id.as_str()),
+        session.connection_id.as_ref().map(UpstreamSessionId::as_str),
         session.force_reauth,
         further,
     ]);
@@ -116,27 +116,26 @@ pub(crate) async fn join_at(
                 Some(before) => (None, history(&before, by)),
                 None => (None, FlowHistory::default()),
             };
-            let mut coalesced = match joined {
-                Some(current) => Coalesced {
+            let mut coalesced = if let Some(current) = joined {
+                Coalesced {
                     connect_session_id: current.connect_session_id,
                     token: PlainToken::presented(current.token.expose()),
                     expires_at: current.expires_at,
                     is_new: false,
                     may_open: true,
                     is_declined: current.is_declined,
-                },
-                None => {
-                    connect_sessions::insert_connect_session(c, &new)?;
-                    connect_flows::put_flow(c, &ring, (&new.tenant_id, &key), &token, history)?;
-                    insert_audit_event(c, &event)?;
-                    Coalesced {
-                        connect_session_id: new.connect_session_id.clone(),
-                        token: token.clone(),
-                        expires_at: new.expires_at,
-                        is_new: true,
-                        may_open: true,
-                        is_declined: history.is_declined,
-                    }
+                }
+            } else {
+                connect_sessions::insert_connect_session(c, &new)?;
+                connect_flows::put_flow(c, &ring, (&new.tenant_id, &key), &token, history)?;
+                insert_audit_event(c, &event)?;
+                Coalesced {
+                    connect_session_id: new.connect_session_id.clone(),
+                    token: token.clone(),
+                    expires_at: new.expires_at,
+                    is_new: true,
+                    may_open: true,
+                    is_declined: history.is_declined,
                 }
             };
             if by == AskedBy::Itself {

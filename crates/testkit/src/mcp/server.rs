@@ -21,7 +21,7 @@ pub(super) async fn mcp(req: HttpRequest, state: Shared, body: Bytes) -> HttpRes
         return response;
     }
     let state = lock(&state);
-    if let Err(refused) = state.admit(&req, &method) {
+    if let Some(refused) = state.refusal(&req, &method) {
         return refused;
     }
     if req.method() == Method::DELETE {
@@ -65,10 +65,10 @@ pub(super) async fn mcp(req: HttpRequest, state: Shared, body: Bytes) -> HttpRes
 }
 
 impl State {
-    /// Lets a request in by its token.
-    fn admit(&self, req: &HttpRequest, method: &str) -> Result<(), HttpResponse> {
+    /// The answer to a request whose token does not let it in.
+    fn refusal(&self, req: &HttpRequest, method: &str) -> Option<HttpResponse> {
         if self.script.is_open {
-            return Ok(());
+            return None;
         }
         let header = req.headers().get("authorization").and_then(|value| value.to_str().ok());
         let token = header.and_then(|header| header.strip_prefix("Bearer "));
@@ -90,14 +90,14 @@ impl State {
             if let Some(scope) = &self.script.challenge_scope {
                 add("scope", scope);
             }
-            return Err(HttpResponse::Unauthorized().insert_header((WWW_AUTHENTICATE, challenge)).finish());
+            return Some(HttpResponse::Unauthorized().insert_header((WWW_AUTHENTICATE, challenge)).finish());
         };
         match &self.script.tool_scope {
             Some(needed) if method == "tools/call" && !scopes.contains(needed) => {
                 let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{needed}\"");
-                Err(HttpResponse::Forbidden().insert_header((WWW_AUTHENTICATE, challenge)).finish())
+                Some(HttpResponse::Forbidden().insert_header((WWW_AUTHENTICATE, challenge)).finish())
             }
-            _ => Ok(()),
+            _ => None,
         }
     }
 }
