@@ -48,16 +48,23 @@ impl OauthProvider {
         if let Some(found) = self.usable(&wanted).await? {
             return Ok(found);
         }
+        let Some(endpoint) = self.registration_endpoint(server, fields)? else {
+            tracing::warn!(provider = self.name, issuer, "there is no registration for this provider");
+            return Err(ConnectFailure::Misconfigured.into());
+        };
         let turn = self.registrations.turns.wait(tenant_id, &self.name, &issuer).await?;
+        // Somebody may have registered us meanwhile, in this process or in another one.
+        if let Some(found) = self.usable(&wanted).await? {
+            return Ok(found);
+        }
         let claimed = self.registrations.claim_turn(tenant_id, &self.name, &issuer).await?;
         let Some(claimed) = claimed else {
             turn.fail(&ConnectFailure::Unavailable);
             return Err(ConnectFailure::Unavailable.into());
         };
-        // Somebody may have registered us meanwhile.
         let made = match self.usable(&wanted).await {
             Ok(Some(found)) => Ok(found),
-            Ok(None) => self.register(&wanted).await,
+            Ok(None) => self.register(&wanted, endpoint).await,
             Err(error) => Err(error),
         };
         self.registrations.end_turn(claimed).await?;
@@ -113,12 +120,12 @@ impl OauthProvider {
     }
 
     /// Registers us.
-    async fn register(&self, wanted: &Wanted<'_>) -> Result<Registration, SignInError> {
-        let Wanted { tenant_id, server, fields, scopes, issuer } = *wanted;
-        let Some((endpoint, form)) = self.registration_endpoint(server, fields)? else {
-            tracing::warn!(provider = self.name, issuer, "there is no registration for this provider");
-            return Err(ConnectFailure::Misconfigured.into());
-        };
+    async fn register(
+        &self,
+        wanted: &Wanted<'_>,
+        (endpoint, form): (Url, RegistrationForm),
+    ) -> Result<Registration, SignInError> {
+        let Wanted { tenant_id, server, scopes, issuer, .. } = *wanted;
         let registration_id = RegistrationId::random(&*self.rng);
         let our_issuer = self.registrations.our_issuer();
         let redirect_uri = registration_redirect_uri(our_issuer, &registration_id);
