@@ -14,6 +14,8 @@ mod conformance {
     mod client_credentials;
     mod client_documents;
     mod connect;
+    mod connect_pages;
+    mod connect_registrations;
     mod connection_relay;
     mod cors;
     pub(crate) mod device;
@@ -77,6 +79,7 @@ mod journeys {
     mod binary;
     mod browser;
     mod canary;
+    mod canary_connections;
     mod confidential;
     mod correlation;
     mod database;

@@ -418,6 +418,11 @@ on_each_database! {
         let used = keeper::use_session(&scene.app.ctx, &head(&scene.app, &other).await?).await;
         assert!(matches!(used, Err(SessionError::Unavailable { .. })), "{used:?}");
         assert_eq!(scene.provider.requests().len(), asked, "refreshes of the registration pause");
+        let rows = scene.app.store().read::<_, StoreError, _>(|c| {
+            causeway_store::operations::audit::list_audit_events(c, &TenantId::default_tenant(), &Default::default(), &causeway_store::PageRequest::first(100))
+        });
+        let told = rows.await?.items.into_iter().filter(|row| row.event == "provider_registration");
+        assert_eq!(told.map(|row| row.outcome).collect::<Vec<_>>(), ["misconfigured"], "the operator is told once");
         assert_eq!(scene.shown(&id).await?.json()["state"], "active");
         scene.provider.set_client_secrets(&[causeway_testkit::ScriptedProvider::CLIENT_SECRET]);
         scene.app.clock.advance(600);

@@ -161,7 +161,7 @@ on_each_database! {
         let connection = relay.connect("user-17").await?;
         for path in [
             "/api/../me", "/api/%2e%2e/me", "/api/./x", "/api//x", "//api/x", "/api/%5cx", "/api/a%2fb", "/api/%00", "/api/%0d%0a",
-            "/api/%252e%252e/x", "/token", "/token/", "/TOKEN", "/revoke", "/authorize", "/api/secret", "/api/secret/x", "/api/x?access_token=own",
+            "/api/%252e%252e/x", "/token", "/token/", "/TOKEN", "/revoke", "/authorize", "/api/introspect", "/api/secret", "/api/secret/x", "/api/x?access_token=own",
             "/api/x?a=b&ACCESS_TOKEN=own", "/api/x?client_secret=own",
         ] {
             assert_eq!(relay.refusal_of_raw(&connection, path).await?, "400 invalid_request", "{path}");

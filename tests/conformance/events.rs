@@ -8,7 +8,7 @@ use causeway_flow::operations::events::{deliver_due, new_secret};
 use causeway_jose::hmac_sha256;
 use causeway_store::StoreError;
 use causeway_store::events::{self, Webhook};
-use causeway_testkit::{Hook, OauthClient, User as _, decide};
+use causeway_testkit::{Agent, Hook, OauthClient, TestApp, User as _, decide};
 use causeway_types::{ClientId, Secret, SystemRng, TenantId};
 use serde_json::Value;
 
@@ -19,10 +19,18 @@ pub(crate) async fn subscribe(
     client: &OauthClient,
     webhook: Option<Webhook>,
 ) -> anyhow::Result<()> {
-    let (ring, now) = (scene.app.ring.clone(), scene.app.ctx.now());
+    subscribe_at(&scene.app, client, webhook).await
+}
+
+/// The same, at a server.
+pub(crate) async fn subscribe_at(
+    app: &TestApp,
+    client: &OauthClient,
+    webhook: Option<Webhook>,
+) -> anyhow::Result<()> {
+    let (ring, now) = (app.ring.clone(), app.ctx.now());
     let client_id = ClientId::new(&*client.client_id);
-    let done = scene
-        .app
+    let done = app
         .store()
         .write::<_, StoreError, _>(move |c| {
             events::subscribe(c, &ring, &TenantId::default_tenant(), &client_id, webhook.as_ref(), now)
@@ -39,7 +47,18 @@ async fn read(
     last: &str,
     wanted: usize,
 ) -> anyhow::Result<Vec<(String, Value)>> {
-    let request = scene.agent.request("GET".parse()?, &scene.app.at("/api/events"));
+    read_at(&scene.app, &scene.agent, client, last, wanted).await
+}
+
+/// The same, at a server.
+pub(crate) async fn read_at(
+    app: &TestApp,
+    agent: &Agent,
+    client: &OauthClient,
+    last: &str,
+    wanted: usize,
+) -> anyhow::Result<Vec<(String, Value)>> {
+    let request = agent.request("GET".parse()?, &app.at("/api/events"));
     let secret = client.client_secret.clone();
     let request = request.basic_auth(&client.client_id, secret).header("last-event-id", last);
     let mut response = request.send().await?;

@@ -1,7 +1,12 @@
 //! `causeway doctor` beside a running server.
 
 use anyhow::Result;
+use causeway_domain::connection::{Registration, RegistrationOrigin, RegistrationState};
+use causeway_store::StoreError;
+use causeway_store::connections::registrations::insert_registration;
+use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_testkit::{Agent, Causeway, OauthClient, ScriptedUpstream};
+use causeway_types::{RegistrationId, TenantId, Timestamp, TokenEndpointAuthMethod, UpstreamClientId};
 use serde_json::json;
 use tempfile::tempdir;
 
@@ -37,6 +42,34 @@ on_each_database! {
             upstream.origin
         );
         assert!(code == Some(1) && said.contains(&line), "{said}");
+        assert!(!said.contains("does not accept pr_"), "{said}");
+
+        let ring = EncryptionKeyRing::parse(&std::fs::read_to_string(directory.path().join("ring.key"))?)?;
+        let now = Timestamp(1_700_000_000);
+        let registration = Registration {
+            registration_id: RegistrationId::new("pr_doctor"),
+            provider: "github".to_owned(),
+            issuer: "https://github.com".to_owned(),
+            origin: RegistrationOrigin::Operator,
+            client_id: UpstreamClientId::new("ours"),
+            client_secret: None,
+            next_secret: None,
+            token_endpoint_auth_method: TokenEndpointAuthMethod::ClientSecretBasic,
+            redirect_uri: "https://us.example/connect/github/callback".to_owned(),
+            registration_access_token: None,
+            registration_client_uri: None,
+            state: RegistrationState::Misconfigured,
+            created_at: now,
+            updated_at: now,
+            expires_at: None,
+        };
+        let store = database.store().await.in_tenant(&TenantId::default_tenant());
+        store
+            .write::<_, StoreError, _>(move |scope| insert_registration(scope, &ring, &registration))
+            .await?;
+        let (code, said) = doctor().await?;
+        let line = "BAD   registration: https://github.com does not accept pr_doctor of github, tenant default";
+        assert!(code == Some(1) && said.contains(line), "{said}");
         Ok(())
     }
 }

@@ -156,6 +156,11 @@ async fn a_registration_is_entered_listed_and_tried() -> Result<()> {
         ("providers test facebook --config causeway.toml", 0, "of-settings, from the settings"),
         ("providers register key --client-id x", 1, "nothing is registered there"),
         ("providers test oidc", 1, "--issuer"),
+        (
+            "providers test mastodon --issuer https://mastodon.example",
+            0,
+            "http://127.0.0.1:8080/connect/callback/REGISTRATION_ID",
+        ),
         ("config print --config causeway.toml", 0, "[providers.facebook]\nclient-id = \"of-settings\""),
     ] {
         let arguments: Vec<&str> = command.split(' ').collect();

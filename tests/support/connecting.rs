@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use causeway_domain::client::Client;
 use causeway_domain::connection::{Registration, RegistrationState, Tenant};
-use causeway_flow::{ConfiguredRegistration, CtxParts};
+use causeway_flow::{ConfiguredRegistration, ConfiguredRegistrations, CtxParts};
 use causeway_providers::Catalog;
 use causeway_store::connections::{registrations, tenants};
 use causeway_store::{StoreError, TenantScope, clients};
@@ -36,6 +36,7 @@ pub(crate) struct Connecting {
     pub(crate) agent: Agent,
     /// The tenant that the client names.
     pub(crate) tenant: Option<&'static str>,
+    registrations: ConfiguredRegistrations,
     upstream: ScriptedUpstream,
 }
 
@@ -50,20 +51,35 @@ impl Connecting {
         database: &TestDatabase,
         of: impl FnOnce(&ScriptedProvider) -> String,
     ) -> Result<Self> {
+        let registration = ConfiguredRegistration {
+            client_id: UpstreamClientId::new(ScriptedProvider::CLIENT_ID),
+            client_secret: Some(Secret::new(ScriptedProvider::CLIENT_SECRET)),
+        };
+        Self::start(database, of, [(PROVIDER.to_owned(), registration)].into()).await
+    }
+
+    /// With a provider at which the server registers itself. `lines` are further ones of that part of the definition.
+    pub(crate) async fn registering(database: &TestDatabase, lines: &str) -> Result<Self> {
+        let registration = format!("[registration]\nby = \"instance\"\nurl = \"ORIGIN/apps\"\n{lines}\n");
+        let of = |provider: &ScriptedProvider| provider.definition(ROTATING) + ACCOUNT + &registration;
+        Self::start(database, of, ConfiguredRegistrations::new()).await
+    }
+
+    async fn start(
+        database: &TestDatabase,
+        of: impl FnOnce(&ScriptedProvider) -> String,
+        registrations: ConfiguredRegistrations,
+    ) -> Result<Self> {
         let (provider, upstream) = (ScriptedProvider::start()?, ScriptedUpstream::start(HANDLE, DID)?);
         let catalog = catalog(&of(&provider).replace("ORIGIN", &provider.origin))?;
         let tune = |parts: &mut CtxParts| {
             parts.providers = catalog;
-            let registration = ConfiguredRegistration {
-                client_id: UpstreamClientId::new(ScriptedProvider::CLIENT_ID),
-                client_secret: Some(Secret::new(ScriptedProvider::CLIENT_SECRET)),
-            };
-            parts.provider_registrations = [(PROVIDER.to_owned(), registration)].into();
+            parts.provider_registrations = registrations.clone();
         };
         let app = TestApp::start_tuned(database, &upstream.environment(), tune).await?;
         let agent = Agent::default();
         let client = client(&app, &agent).await?;
-        Ok(Self { app, provider, client, agent, tenant: None, upstream })
+        Ok(Self { app, provider, client, agent, tenant: None, registrations, upstream })
     }
 
     /// A server beside this one, on the same database, with the same definitions.
@@ -71,11 +87,7 @@ impl Connecting {
         let catalog = (*self.app.ctx.providers()).clone();
         let tune = |parts: &mut CtxParts| {
             parts.providers = catalog;
-            let registration = ConfiguredRegistration {
-                client_id: UpstreamClientId::new(ScriptedProvider::CLIENT_ID),
-                client_secret: Some(Secret::new(ScriptedProvider::CLIENT_SECRET)),
-            };
-            parts.provider_registrations = [(PROVIDER.to_owned(), registration)].into();
+            parts.provider_registrations = self.registrations.clone();
             (parts.ring, parts.clock) = (self.app.ring.clone(), std::sync::Arc::new(self.app.clock.clone()));
             parts.issuer.clone_from(&self.app.issuer);
         };

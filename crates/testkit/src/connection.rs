@@ -145,7 +145,8 @@ impl TestApp {
             "registration_id": registration_id.as_str(), "issuer": null,
             "authorization_endpoint": format!("{}/authorize", provider.origin),
             "token_endpoint": format!("{}/token", provider.origin),
-            "revocation_endpoint": null, "resource": null, "requested_scopes": [], "fields": {},
+            "revocation_endpoint": null, "introspection_endpoint": format!("{}/api/introspect", provider.origin),
+            "resource": null, "requested_scopes": [], "fields": {},
         });
         let head = SessionHead {
             session_id: UpstreamSessionId::issued(&SystemRng, now.into()),

@@ -2,21 +2,21 @@
 
 use actix_web::http::StatusCode;
 use causeway_flow::connection::deauthorize::DeauthorizeError;
-use causeway_flow::connection::error::ConnectionError;
+use causeway_flow::connection::error::UseError;
 use causeway_types::TokenType;
 
 use super::api::ApiError;
 
-impl From<ConnectionError> for ApiError {
-    fn from(error: ConnectionError) -> Self {
+impl From<UseError> for ApiError {
+    fn from(error: UseError) -> Self {
         let (code, text) = (error.code(), error.to_string());
         match error {
-            ConnectionError::Internal(error) => Self::internal(&error),
-            ConnectionError::Relay(error) => Self::relay(error, TokenType::Bearer),
-            ConnectionError::NotFound | ConnectionError::NoSuchAccount | ConnectionError::NotRelayed => {
+            UseError::Internal(error) => Self::internal(&error),
+            UseError::Relay(error) => Self::relay(error, TokenType::Bearer),
+            UseError::NotFound | UseError::NoSuchAccount | UseError::NotRelayed => {
                 Self::new(StatusCode::NOT_FOUND, code, &text)
             }
-            ConnectionError::NotEntitled { .. } | ConnectionError::ExportNotAllowed => {
+            UseError::NotEntitled { .. } | UseError::ExportNotAllowed => {
                 Self::new(StatusCode::FORBIDDEN, code, &text)
             }
         }

@@ -24,11 +24,11 @@ use causeway_flow::connection::complete::CompleteError;
 use causeway_flow::connection::confirm::ConfirmError;
 use causeway_flow::connection::connect_session::ConnectSessionError;
 use causeway_flow::connection::deauthorize::{DeauthorizeError, SignedRequestError};
-use causeway_flow::connection::error::ConnectionError;
+use causeway_flow::connection::error::UseError;
 use causeway_flow::connection::find::FindError;
 use causeway_flow::connection::form::SubmitError;
 use causeway_flow::connection::list::ListError;
-use causeway_flow::connection::show::ConnectionError as ShowError;
+use causeway_flow::connection::show::ConnectionError;
 use causeway_flow::connection::tenant_client::{InvalidUserId, TenantError};
 use causeway_flow::connection::tenants::ManageError;
 use causeway_flow::connection::users::UserError;
@@ -319,7 +319,7 @@ fn resources(book: &mut Book) {
     every!(book, json, UserError { Name(InvalidUserId), NotFound, OfOthers, Internal(inside()) });
     every!(book, json, ListError { User(InvalidUserId), State, Internal(inside()) });
     every!(book, json, FindError { User(InvalidUserId), Parameter("provider is missing"), NotFound, Internal(inside()) });
-    every!(book, json, ShowError { NotFound, Internal(inside()) });
+    every!(book, json, ConnectionError { NotFound, Internal(inside()) });
     book.section("Calls to the provider");
     every!(book, |error: RelayError| json(ApiError::relay(error, TokenType::Bearer)), RelayError {
         TokenScope { scope: "repo:app.bsky.feed.post?action=create".to_owned() },
@@ -331,7 +331,7 @@ fn resources(book: &mut Book) {
     });
     let wait = RelayError::Wait { whole_app: false, retry_after: 7 };
     book.add("the same for one user", "", &json(ApiError::relay(wait, TokenType::Bearer)));
-    every!(book, json, ConnectionError {
+    every!(book, json, UseError {
         NotFound, NotEntitled { provider: "elsewhere".to_owned() }, ExportNotAllowed, NoSuchAccount, NotRelayed,
         Relay(RelayError::NoAccount), Internal(inside()),
     });

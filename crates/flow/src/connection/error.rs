@@ -8,7 +8,7 @@ use crate::upstream::session::{NotConfigured, SessionError};
 
 /// Why a client may not use a connection, or its use failed.
 #[derive(Debug, thiserror::Error)]
-pub enum ConnectionError {
+pub enum UseError {
     /// Unknown, not confirmed, ended, of another tenant, or of clients that this one is not among: one text for all on
     /// purpose.
     #[error("there is no such connection, or this client has no access to it")]
@@ -36,7 +36,7 @@ pub enum ConnectionError {
     Internal(#[from] Internal),
 }
 
-impl ConnectionError {
+impl UseError {
     /// The code on the wire.
     pub const fn code(&self) -> ErrorCode {
         match self {
@@ -48,7 +48,7 @@ impl ConnectionError {
     }
 }
 
-impl From<SessionError> for ConnectionError {
+impl From<SessionError> for UseError {
     fn from(error: SessionError) -> Self {
         match error {
             // It has ended since it was found.
@@ -59,7 +59,7 @@ impl From<SessionError> for ConnectionError {
     }
 }
 
-impl From<NotConfigured> for ConnectionError {
+impl From<NotConfigured> for UseError {
     fn from(error: NotConfigured) -> Self {
         Self::Relay(error.into())
     }

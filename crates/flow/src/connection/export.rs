@@ -3,7 +3,7 @@
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_types::UpstreamSessionId;
 
-use super::error::ConnectionError;
+use super::error::UseError;
 use super::tenant_client::TenantClient;
 use super::usable;
 use crate::ctx::Ctx;
@@ -16,14 +16,14 @@ use crate::upstream::usable::UsableSession;
 /// has to be entitled to session export. Each use is recorded before it is answered.
 ///
 /// # Errors
-/// [`ConnectionError`].
+/// [`UseError`].
 #[tracing::instrument(name = "flow.connection.export", skip_all, fields(connection = %id))]
 pub async fn export(
     ctx: &Ctx,
     client: &TenantClient,
     id: &UpstreamSessionId,
     account: Option<&str>,
-) -> Result<UsableSession, ConnectionError> {
+) -> Result<UsableSession, UseError> {
     let connection = usable::find(ctx, client, id, account).await?;
     let is_allowed = client.client.allows_session_export();
     let outcome = if is_allowed { "ok" } else { "refused" };
@@ -36,7 +36,7 @@ pub async fn export(
     };
     if !is_allowed {
         record(event).await?;
-        return Err(ConnectionError::ExportNotAllowed);
+        return Err(UseError::ExportNotAllowed);
     }
     let is_own = connection.account_has_credential();
     let found = connection.session(ctx).await?;

@@ -3,7 +3,7 @@
 use causeway_domain::session::SessionHead;
 use causeway_types::UpstreamSessionId;
 
-use super::error::ConnectionError;
+use super::error::UseError;
 use super::tenant_client::TenantClient;
 use super::usable;
 use crate::ctx::Ctx;
@@ -14,13 +14,13 @@ use crate::upstream::keeper;
 /// head.
 ///
 /// # Errors
-/// [`ConnectionError`]; the credentials that were there still are.
+/// [`UseError`]; the credentials that were there still are.
 #[tracing::instrument(name = "flow.connection.refresh", skip_all, fields(connection = %id))]
 pub async fn refresh(
     ctx: &Ctx,
     client: &TenantClient,
     id: &UpstreamSessionId,
-) -> Result<SessionHead, ConnectionError> {
+) -> Result<SessionHead, UseError> {
     let connection = usable::find(ctx, client, id, None).await?;
     Ok(keeper::refresh_asked(ctx, &connection.head).await?)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use causeway_domain::session::SessionHead;
 use causeway_types::{Scope, UpstreamSessionId};
 
-use super::error::ConnectionError;
+use super::error::UseError;
 use super::tenant_client::TenantClient;
 use super::usable::{self, UsableConnection};
 use crate::ctx::Ctx;
@@ -25,16 +25,16 @@ pub struct OpenConnection {
 /// identifier or by the provider's.
 ///
 /// # Errors
-/// [`ConnectionError`].
+/// [`UseError`].
 pub async fn open(
     ctx: &Ctx,
     client: &TenantClient,
     id: &UpstreamSessionId,
     account: Option<&str>,
-) -> Result<OpenConnection, ConnectionError> {
+) -> Result<OpenConnection, UseError> {
     let connection = usable::find(ctx, client, id, account).await?;
     let upstream = ctx.upstreams().of(&connection.head)?;
-    let headers = upstream.passing_headers().ok_or(ConnectionError::NotRelayed)?;
+    let headers = upstream.passing_headers().ok_or(UseError::NotRelayed)?;
     Ok(OpenConnection { connection, headers, upstream })
 }
 
@@ -64,7 +64,7 @@ impl OpenConnection {
     /// including its errors.
     ///
     /// # Errors
-    /// [`ConnectionError`].
+    /// [`UseError`].
     #[tracing::instrument(
         name = "flow.connection.relay",
         skip_all,
@@ -74,7 +74,7 @@ impl OpenConnection {
             session.kind = self.connection.head.kind.as_str(),
         )
     )]
-    pub async fn call(self, ctx: &Ctx, request: RelayRequest) -> Result<RelayAnswer, ConnectionError> {
+    pub async fn call(self, ctx: &Ctx, request: RelayRequest) -> Result<RelayAnswer, UseError> {
         let session = self.connection.session(ctx).await?;
         let called = self.connection.called();
         let answer =

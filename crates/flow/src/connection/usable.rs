@@ -7,7 +7,7 @@ use causeway_store::sessions;
 use causeway_types::{SessionState, UpstreamSessionId};
 
 use super::connect_session::is_entitled;
-use super::error::ConnectionError;
+use super::error::UseError;
 use super::tenant_client::TenantClient;
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -39,13 +39,13 @@ pub(crate) struct NamedAccount {
 /// looks like one that there is not.
 ///
 /// # Errors
-/// [`ConnectionError`]. The provider has to be one that the client is entitled to.
+/// [`UseError`]. The provider has to be one that the client is entitled to.
 pub(crate) async fn find(
     ctx: &Ctx,
     client: &TenantClient,
     id: &UpstreamSessionId,
     account: Option<&str>,
-) -> Result<UsableConnection, ConnectionError> {
+) -> Result<UsableConnection, UseError> {
     let (ring, id, client_id) = (ctx.ring(), id.clone(), client.client.client_id.clone());
     let account = account.map(str::to_owned);
     let finding = move |scope: &mut causeway_store::TenantScope<'_>| {
@@ -61,14 +61,14 @@ pub(crate) async fn find(
     };
     let found = ctx.store().in_tenant(&client.tenant_id).find(finding).await?;
     let (ConnectionInUse { head, credentials, registration, .. }, account) =
-        found.ok_or(ConnectionError::NotFound)?;
+        found.ok_or(UseError::NotFound)?;
     if !is_entitled(&client.client, head.provider(), head.kind) {
-        return Err(ConnectionError::NotEntitled { provider: head.provider().to_owned() });
+        return Err(UseError::NotEntitled { provider: head.provider().to_owned() });
     }
     note_use(ctx, &head).await?;
     let account = match account {
         None => None,
-        Some(None) => return Err(ConnectionError::NoSuchAccount),
+        Some(None) => return Err(UseError::NoSuchAccount),
         Some(Some(account)) => Some(NamedAccount::of(account)),
     };
     Ok(UsableConnection { head, credentials, registration, account })
@@ -77,12 +77,12 @@ pub(crate) async fn find(
 /// Notes that a connection is about to be used.
 ///
 /// # Errors
-/// [`ConnectionError::NotFound`]: it has ended by itself.
-pub(super) async fn note_use(ctx: &Ctx, head: &SessionHead) -> Result<(), ConnectionError> {
+/// [`UseError::NotFound`]: it has ended by itself.
+pub(super) async fn note_use(ctx: &Ctx, head: &SessionHead) -> Result<(), UseError> {
     trace::correlate(head.correlation_id.as_ref());
     let now = ctx.now();
     if !head.is_alive_at(now) {
-        return Err(ConnectionError::NotFound);
+        return Err(UseError::NotFound);
     }
     if now.since(head.last_used_at) >= sessions::TOUCH_SECONDS {
         let id = head.session_id.clone();
@@ -96,19 +96,19 @@ impl UsableConnection {
     /// else the user's.
     ///
     /// # Errors
-    /// [`ConnectionError`]; the user's credentials may be expired.
-    pub(crate) async fn session(&self, ctx: &Ctx) -> Result<UsableSession, ConnectionError> {
+    /// [`UseError`]; the user's credentials may be expired.
+    pub(crate) async fn session(&self, ctx: &Ctx) -> Result<UsableSession, UseError> {
         let own = self.account.as_ref().and_then(|account| account.own.as_ref());
         let Some((is_active, credentials)) = own else {
             let upstream = ctx.upstreams().of(&self.head)?;
             if self.account.is_some() && upstream.accounts_have_credentials() {
                 // The provider would take the call for one of the user's own.
-                return Err(ConnectionError::Relay(RelayError::AccountReauth));
+                return Err(UseError::Relay(RelayError::AccountReauth));
             }
             return Ok(keeper::of_found(ctx, &self.head, self.credentials.clone()).await?);
         };
         if !is_active || credentials.expires_at.is_some_and(|end| end <= ctx.now()) {
-            return Err(ConnectionError::Relay(RelayError::AccountReauth));
+            return Err(UseError::Relay(RelayError::AccountReauth));
         }
         Ok(UsableSession { head: self.head.clone(), credentials: credentials.clone() })
     }

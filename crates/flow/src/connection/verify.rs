@@ -2,7 +2,7 @@
 
 use causeway_types::UpstreamSessionId;
 
-use super::error::ConnectionError;
+use super::error::UseError;
 use super::tenant_client::TenantClient;
 use super::usable;
 use crate::ctx::Ctx;
@@ -26,17 +26,13 @@ pub enum Liveness {
 /// it refuses are refreshed once and tried again.
 ///
 /// # Errors
-/// [`ConnectionError`]; failures of the provider are [`Liveness::Unknown`].
+/// [`UseError`]; failures of the provider are [`Liveness::Unknown`].
 #[tracing::instrument(name = "flow.connection.verify", skip_all, fields(connection = %id))]
-pub async fn verify(
-    ctx: &Ctx,
-    client: &TenantClient,
-    id: &UpstreamSessionId,
-) -> Result<Liveness, ConnectionError> {
+pub async fn verify(ctx: &Ctx, client: &TenantClient, id: &UpstreamSessionId) -> Result<Liveness, UseError> {
     let connection = usable::find(ctx, client, id, None).await?;
     match ask(ctx, connection).await {
         Ok(liveness) => Ok(liveness),
-        Err(ConnectionError::Relay(RelayError::Session(error))) => match error {
+        Err(UseError::Relay(RelayError::Session(error))) => match error {
             SessionError::ReauthRequired { .. } => Ok(Liveness::ReauthRequired),
             SessionError::Unavailable { .. } | SessionError::Busy { .. } | SessionError::RefreshRejected => {
                 Ok(Liveness::Unknown)
@@ -47,7 +43,7 @@ pub async fn verify(
     }
 }
 
-async fn ask(ctx: &Ctx, connection: usable::UsableConnection) -> Result<Liveness, ConnectionError> {
+async fn ask(ctx: &Ctx, connection: usable::UsableConnection) -> Result<Liveness, UseError> {
     let upstream = ctx.upstreams().of(&connection.head)?;
     let found = connection.session(ctx).await?;
     let called = connection.called();

@@ -12,9 +12,11 @@ use causeway_flow::UpstreamProfile;
 use causeway_flow::operations::issuer_keys;
 use causeway_outbound::HttpClient;
 use causeway_store::clients::list_clients;
+use causeway_store::connections::registrations::{RegistrationSummary, list_misconfigured_registrations};
+use causeway_store::connections::tenants;
 use causeway_store::operations::keys;
 use causeway_store::sessions::upkeep::{self, Refused};
-use causeway_store::{PageRequest, Store, StoreError};
+use causeway_store::{PageRequest, Store, StoreError, TenantScope};
 use causeway_types::{SigningAlg, TenantId};
 use serde_json::Value;
 use url::Url;
@@ -23,6 +25,10 @@ use crate::{compose, secret_key};
 
 /// Maximum clock skew in seconds: authorization servers refuse proofs from the future.
 const CLOCK_SECONDS: i64 = 10;
+/// Tenants whose registrations are checked.
+const MOST_TENANTS: usize = 1000;
+/// Registrations of one tenant that are reported.
+const MOST_REGISTRATIONS: i64 = 20;
 const RING: &str = "was it encrypted with another key ring?";
 
 /// Facts from the database that authorization servers must be able to fetch.
@@ -114,6 +120,7 @@ async fn database(config: &Config, report: &mut Report) -> anyhow::Result<Known>
         Err(error) => report.add("encryption key", Bad(format!("{error:#}"))),
     }
     refusals(&store, report).await?;
+    registrations(&store, report).await?;
     let newest = PageRequest::first(1);
     let newest = store
         .read::<_, StoreError, _>(move |c| list_clients(c, &TenantId::default_tenant(), &newest))
@@ -137,6 +144,27 @@ async fn refusals(store: &Store, report: &mut Report) -> Result<(), StoreError> 
             "{issuer} refuses to refresh {sessions} sessions with {answer}: {advice}. They end if this lasts for a week"
         );
         report.add("upstream refreshes", Bad(text));
+    }
+    Ok(())
+}
+
+/// Reports registrations that their providers do not accept, of the first tenants.
+async fn registrations(store: &Store, report: &mut Report) -> Result<(), StoreError> {
+    let mut after = String::new();
+    for _ in 0..MOST_TENANTS {
+        let before = after.clone();
+        let next = store.read::<_, StoreError, _>(move |c| tenants::find_tenant_after(c, &before)).await?;
+        let Some(tenant_id) = next else { return Ok(()) };
+        let list = |scope: &mut TenantScope<'_>| list_misconfigured_registrations(scope, MOST_REGISTRATIONS);
+        for found in store.in_tenant(&tenant_id).read::<_, StoreError, _>(list).await? {
+            let RegistrationSummary { registration_id, provider, issuer, .. } = found;
+            let text = format!(
+                "{issuer} does not accept {registration_id} of {provider}, tenant {tenant_id}: its connections are not \
+                 refreshed until the secret is corrected with `causeway providers secret`"
+            );
+            report.add("registration", Bad(text));
+        }
+        after = tenant_id.into_string();
     }
     Ok(())
 }

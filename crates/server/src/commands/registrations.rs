@@ -14,7 +14,7 @@ use causeway_providers::oauth::{
     Ask, Authorization, ClientCredential, ProviderClient, RegisteredClient, RegistrationIssuer, WellKnown,
     authorization_url, requested_scopes,
 };
-use causeway_providers::{Catalog, ClientAuthentication, Definition, Endpoints, Kind};
+use causeway_providers::{Catalog, ClientAuthentication, Definition, Endpoints, Kind, Registration as Means};
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::{DatabaseUrl, Store};
 use causeway_types::{CodeVerifier, Secret, SystemRng, TenantId, UpstreamClientId};
@@ -176,7 +176,7 @@ async fn registration(
     store: &Store,
     ring: Option<Arc<EncryptionKeyRing>>,
     place: &Place<'_>,
-) -> anyhow::Result<Option<(String, String)>> {
+) -> anyhow::Result<Option<(String, String, Option<String>)>> {
     let own = match ring {
         None => None,
         Some(ring) => {
@@ -192,9 +192,11 @@ async fn registration(
             let method = own.token_endpoint_auth_method;
             let missing = if method.has_secret() && !secret { ", WITHOUT its secret" } else { "" };
             let from = format!("{} of the tenant {}{missing}", own.registration_id, place.tenant_id);
-            Some((own.client_id.into_string(), from))
+            Some((own.client_id.into_string(), from, Some(own.redirect_uri)))
         }
-        (None, Some(setting)) => Some((setting.client_id.as_str().to_owned(), "the settings".to_owned())),
+        (None, Some(setting)) => {
+            Some((setting.client_id.as_str().to_owned(), "the settings".to_owned(), None))
+        }
         (None, None) => None,
     })
 }
@@ -219,24 +221,26 @@ async fn test(
         },
         _ => (None, WellKnown::OAuth),
     };
-    let endpoint = match (discovery, &definition.kind) {
-        (Some(discovery), _) => {
+    let discovered = match discovery {
+        Some(discovery) => {
             let clock: Arc<dyn Clock> = Arc::new(SystemClock);
             let http = compose::outbound(config, &ours)?;
             let provider = ProviderClient::new(http, clock, Arc::new(SystemRng), DEADLINE);
             let metadata = provider.discover(discovery, order, &fields).await?;
             say!("Metadata\tof {}", metadata.issuer);
-            metadata.authorization_endpoint
+            Some(metadata.authorization_endpoint)
         }
-        (None, Kind::Oauth2(oauth)) => match &oauth.endpoints {
-            Endpoints::Fixed { authorization, .. } => authorization.fill(|name| fields.get(name.as_str()))?,
-            Endpoints::Discovered(_) => bail!("the provider has no authorization endpoint"),
-        },
-        (None, _) => bail!("the provider has no authorization endpoint"),
+        None => None,
     };
     let redirect_uri = format!("{ours}/connect/{}/callback", place.name);
     let found = registration(config, catalog, store, ring, place).await?;
-    let Some((client_id, from)) = found else {
+    let registers_itself = !matches!(client.registration, Means::Operator { .. });
+    let Some((client_id, from, own)) = found else {
+        if registers_itself {
+            say!("Registration\tnone yet: Causeway registers itself when the first user connects");
+            say!("Redirect URI\t{ours}/connect/callback/REGISTRATION_ID, one for each registration");
+            return Ok(());
+        }
         say!("Registration\tmissing");
         let name = &place.name;
         bail!(
@@ -244,7 +248,16 @@ async fn test(
             place.issuer
         );
     };
+    let endpoint = match (discovered, &definition.kind) {
+        (Some(endpoint), _) => endpoint,
+        (None, Kind::Oauth2(oauth)) => match &oauth.endpoints {
+            Endpoints::Fixed { authorization, .. } => authorization.fill(|name| fields.get(name.as_str()))?,
+            Endpoints::Discovered(_) => bail!("the provider has no authorization endpoint"),
+        },
+        (None, _) => bail!("the provider has no authorization endpoint"),
+    };
     say!("Registration\t{client_id}, from {from}");
+    let redirect_uri = own.unwrap_or(redirect_uri);
     let scopes = requested_scopes(&client.scopes, &[], true);
     let registered = RegisteredClient {
         client_id: &client_id,

@@ -380,9 +380,35 @@ pub fn list_registrations(
     if let Some(after) = &wanted.after {
         query = query.filter(dsl::registration_id.gt(after.clone()));
     }
-    let summary = |row: Row| {
+    let rows = query.load::<Row>(scope.connection())?;
+    let shown = rows.into_iter().map(Row::into_summary).collect::<Result<_, _>>()?;
+    Ok(wanted.page(shown, |shown: &RegistrationSummary| shown.registration_id.as_str().to_owned()))
+}
+
+/// Lists the tenant's registrations that their providers do not accept, without their secrets, at most `limit`.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or a row is corrupt.
+pub fn list_misconfigured_registrations(
+    scope: &mut TenantScope<'_>,
+    limit: i64,
+) -> Result<Vec<RegistrationSummary>, StoreError> {
+    let rows: Vec<Row> = dsl::provider_registration
+        .filter(dsl::tenant_id.eq(scope.tenant_id().as_str()))
+        .filter(dsl::state.eq(RegistrationState::Misconfigured.as_str()))
+        .filter(dsl::deleted_at.is_null())
+        .order(dsl::registration_id.asc())
+        .limit(limit)
+        .select(Row::as_select())
+        .load(scope.connection())?;
+    rows.into_iter().map(Row::into_summary).collect()
+}
+
+impl Row {
+    fn into_summary(self) -> Result<RegistrationSummary, StoreError> {
+        let row = self;
         let method = TokenEndpointAuthMethod::parse(&row.token_endpoint_auth_method);
-        Ok::<_, StoreError>(RegistrationSummary {
+        Ok(RegistrationSummary {
             state: column("state").present(RegistrationState::parse(&row.state))?,
             token_endpoint_auth_method: column("token_endpoint_auth_method").present(method)?,
             has_secret: row.client_secret.is_some(),
@@ -394,10 +420,7 @@ pub fn list_registrations(
             redirect_uri: row.redirect_uri,
             created_at: Timestamp(row.created_at),
         })
-    };
-    let rows = query.load::<Row>(scope.connection())?;
-    let shown = rows.into_iter().map(summary).collect::<Result<_, _>>()?;
-    Ok(wanted.page(shown, |shown: &RegistrationSummary| shown.registration_id.as_str().to_owned()))
+    }
 }
 
 /// Replaces the secret that waits; `false` when none does.

@@ -26,6 +26,9 @@ pub(crate) struct OauthBinding {
     pub(crate) token_endpoint: Url,
     /// The revocation endpoint of the metadata, if there is one.
     pub(crate) revocation_endpoint: Option<Url>,
+    /// The introspection endpoint of the metadata, if there is one: no call goes there.
+    #[serde(default)]
+    pub(crate) introspection_endpoint: Option<Url>,
     /// The resource that the tokens are for (RFC 8707).
     pub(crate) resource: Option<String>,
     /// The scopes that were requested.

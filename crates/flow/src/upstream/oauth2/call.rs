@@ -213,6 +213,7 @@ impl OauthProvider {
         let bound: Vec<&Url> = [&binding.authorization_endpoint, &binding.token_endpoint]
             .into_iter()
             .chain(&binding.revocation_endpoint)
+            .chain(&binding.introspection_endpoint)
             .collect();
         let account = connection.account.as_ref();
         let has_own = account.is_some_and(|account| account.credential.is_some());

@@ -48,16 +48,25 @@ impl OauthProvider {
         if let Some(found) = self.usable(&wanted).await? {
             return Ok(found);
         }
+        let document = self.document(server, &issuer);
+        let endpoint = self.registration_endpoint(server, fields)?;
+        if document.is_none() && endpoint.is_none() {
+            tracing::warn!(provider = self.name, issuer, "there is no registration for this provider");
+            return Err(ConnectFailure::Misconfigured.into());
+        }
         let turn = self.registrations.turns.wait(tenant_id, &self.name, &issuer).await?;
+        // Somebody may have registered us meanwhile, in this process or in another one.
+        if let Some(found) = self.usable(&wanted).await? {
+            return Ok(found);
+        }
         let claimed = self.registrations.claim_turn(tenant_id, &self.name, &issuer).await?;
         let Some(claimed) = claimed else {
             turn.fail(&ConnectFailure::Unavailable);
             return Err(ConnectFailure::Unavailable.into());
         };
-        // Somebody may have registered us meanwhile.
         let made = match self.usable(&wanted).await {
             Ok(Some(found)) => Ok(found),
-            Ok(None) => self.register(&wanted).await,
+            Ok(None) => self.register(&wanted, document, endpoint).await,
             Err(error) => Err(error),
         };
         self.registrations.end_turn(claimed).await?;
@@ -113,16 +122,18 @@ impl OauthProvider {
     }
 
     /// Registers us.
-    async fn register(&self, wanted: &Wanted<'_>) -> Result<Registration, SignInError> {
-        let Wanted { tenant_id, server, fields, scopes, issuer } = *wanted;
-        if let Some(made) = self.document(server, issuer) {
+    async fn register(
+        &self,
+        wanted: &Wanted<'_>,
+        document: Option<Registration>,
+        endpoint: Option<(Url, RegistrationForm)>,
+    ) -> Result<Registration, SignInError> {
+        let Wanted { tenant_id, server, scopes, issuer, .. } = *wanted;
+        if let Some(made) = document {
             tracing::info!(provider = self.name, issuer, "the provider reads our document");
             return self.keep_registration(tenant_id, issuer, made).await;
         }
-        let Some((endpoint, form)) = self.registration_endpoint(server, fields)? else {
-            tracing::warn!(provider = self.name, issuer, "there is no registration for this provider");
-            return Err(ConnectFailure::Misconfigured.into());
-        };
+        let Some((endpoint, form)) = endpoint else { return Err(ConnectFailure::Misconfigured.into()) };
         let registration_id = RegistrationId::random(&*self.rng);
         let our_issuer = self.registrations.our_issuer();
         let redirect_uri = registration_redirect_uri(our_issuer, &registration_id);

@@ -12,6 +12,7 @@ use causeway_providers::oauth::{ClientCredential, RegisteredClient, Registration
 use causeway_providers::{Catalog, ClientAuthentication, Definition};
 use causeway_store::connections::{credentials, heads, reconnect, registrations};
 use causeway_store::encryption::keyring::EncryptionKeyRing;
+use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::{Store, TenantScope};
 use causeway_types::{CredentialId, RegistrationId, Rng, TenantId, Timestamp, TokenEndpointAuthMethod};
 
@@ -243,9 +244,17 @@ impl Registrations {
         let (id, now) = (registration.registration_id.clone(), self.clock.now());
         let store = self.store.in_tenant(tenant_id);
         let (from, to) = (RegistrationState::Active, RegistrationState::Misconfigured);
+        let event =
+            AuditEvent::new(tenant_id.clone(), now, Actor::Server, "provider_registration", to.as_str());
+        let event = AuditEvent { provider: Some(registration.provider.clone()), ..event }
+            .with("registration_id", id.as_str());
         store
             .write(move |scope| {
-                registrations::change_state(scope, &id, from, to, now).map_err(Internal::from)
+                let is_news = registrations::change_state(scope, &id, from, to, now)?;
+                if is_news {
+                    insert_audit_event(scope.connection(), &event)?;
+                }
+                Ok(is_news)
             })
             .await
     }

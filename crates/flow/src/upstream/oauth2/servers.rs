@@ -24,6 +24,8 @@ pub(crate) struct Server {
     pub(super) token: Option<Url>,
     /// The revocation endpoint.
     pub(super) revocation: Option<Url>,
+    /// The introspection endpoint.
+    pub(super) introspection: Option<Url>,
     /// The keys of ID tokens.
     pub(super) keys: Option<Url>,
     /// The endpoint that registers clients (RFC 7591).
@@ -64,6 +66,7 @@ impl OauthProvider {
             authorization: filled(authorization, fields)?,
             token: None,
             revocation: None,
+            introspection: None,
             keys: None,
             registration: None,
             authentication_methods: None,
@@ -123,6 +126,7 @@ impl From<ServerMetadata> for Server {
             authorization: metadata.authorization_endpoint,
             token: Some(metadata.token_endpoint),
             revocation: metadata.revocation_endpoint,
+            introspection: metadata.introspection_endpoint,
             keys: metadata.jwks_uri,
             registration: metadata.registration_endpoint,
             authentication_methods: metadata.token_endpoint_auth_methods_supported,

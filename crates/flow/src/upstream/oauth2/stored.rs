@@ -29,6 +29,9 @@ pub(crate) struct Authorizing {
     pub(super) token_endpoint: Option<Url>,
     /// The revocation endpoint of the metadata.
     pub(super) revocation_endpoint: Option<Url>,
+    /// The introspection endpoint of the metadata.
+    #[serde(default)]
+    pub(super) introspection_endpoint: Option<Url>,
     /// The keys of ID tokens.
     pub(super) jwks_uri: Option<Url>,
     /// The resource that tokens are requested for (RFC 8707).
