@@ -8,7 +8,7 @@ use causeway_testkit::{Agent, Answer, OauthClient, Response};
 use causeway_types::{ClientId, TenantId};
 use serde_json::{Value, json};
 
-use crate::support::mcp::{McpScene, SERVER, call_of, param, until};
+use crate::support::mcp::{McpScene, SERVER, authorization_for, call_of, param, until};
 use crate::support::on_each_database;
 
 /// The challenge of an answer.
@@ -50,7 +50,7 @@ on_each_database! {
     async fn the_first_time_is_one_flow(database) {
         let scene = McpScene::set(database).await?;
         let (agent, endpoint) = (&scene.agent, scene.endpoint(SERVER));
-        let authorization = scene.authorization(&scene.client, &endpoint);
+        let authorization = authorization_for(&scene.client, &endpoint);
         let consent = scene.client.reach_consent(agent, &scene.upstream, &authorization).await?;
         let page = agent.get(&consent).await?;
         assert!(page.text.contains("The Tools"), "{page:?}");
@@ -78,7 +78,7 @@ on_each_database! {
         let scene = McpScene::set(database).await?;
         scene.token().await?;
         let (agent, other) = (Agent::default(), OauthClient::register_as(&scene.agent, &scene.app.issuer, json!({})).await?);
-        let authorization = scene.authorization(&other, &scene.endpoint(SERVER));
+        let authorization = authorization_for(&other, &scene.endpoint(SERVER));
         let consent = other.reach_consent(&agent, &scene.upstream, &authorization).await?;
         let page = agent.get(&consent).await?.text;
         assert!(page.contains("Use your connection to <bdi>The Tools</bdi>"), "{page}");
@@ -92,7 +92,7 @@ on_each_database! {
     async fn a_declined_upstream_ends_the_authorization(database) {
         let scene = McpScene::set(database).await?;
         scene.server.script(|script| script.declines = true);
-        let authorization = scene.authorization(&scene.client, &scene.endpoint(SERVER));
+        let authorization = authorization_for(&scene.client, &scene.endpoint(SERVER));
         let answer = scene.allow(&scene.agent, &scene.client, &authorization).await?;
         let back = scene.follow(&scene.agent, &scene.client, answer).await?;
         assert_eq!(param(&back, "error").as_deref(), Some("access_denied"), "{back}");
@@ -101,7 +101,7 @@ on_each_database! {
         scene.server.script(|script| (script.declines, script.is_gone) = (false, true));
         let scene = McpScene::set(database).await?;
         scene.server.script(|script| script.is_gone = true);
-        let authorization = scene.authorization(&scene.client, &scene.endpoint(SERVER));
+        let authorization = authorization_for(&scene.client, &scene.endpoint(SERVER));
         let answer = scene.allow(&scene.agent, &scene.client, &authorization).await?;
         let back = scene.follow(&scene.agent, &scene.client, answer).await?;
         assert_eq!(param(&back, "error").as_deref(), Some("temporarily_unavailable"), "{back}");
@@ -111,7 +111,7 @@ on_each_database! {
     /// Nobody skips consent by the address to which the upstream sends the browser.
     async fn the_way_back_needs_consent(database) {
         let scene = McpScene::set(database).await?;
-        let authorization = scene.authorization(&scene.client, &scene.endpoint(SERVER));
+        let authorization = authorization_for(&scene.client, &scene.endpoint(SERVER));
         let consent = scene.client.reach_consent(&scene.agent, &scene.upstream, &authorization).await?;
         let request = param(&url::Url::parse(&consent)?, "request").unwrap();
         for forged in ["", "1 0", "v1.k.AAAA"] {
@@ -145,7 +145,7 @@ on_each_database! {
             assert_eq!(scene.agent.get(&metadata).await?.status, 404, "{unknown}");
             let answer = scene.agent.post_body(&scene.endpoint(unknown), "application/json", "{}").await?;
             assert_eq!(answer.status, 404, "{unknown}");
-            let authorization = scene.authorization(&scene.client, &scene.endpoint(unknown));
+            let authorization = authorization_for(&scene.client, &scene.endpoint(unknown));
             let refused = scene.agent.get(&authorization.url(&scene.app.issuer)).await?;
             assert!(refused.text.contains("invalid_target") || refused.redirect_param("error").as_deref() == Some("invalid_target"), "{refused:?}");
         }
@@ -282,7 +282,7 @@ on_each_database! {
         let answer = scene.call(&token).await?;
         assert_eq!((answer.status, &answer.json()["result"]["content"][0]["text"]), (200, &json!("done")), "{answer:?}");
         let seen = scene.server.take_seen();
-        assert_eq!(seen.iter().map(|seen| &*seen.body).collect::<Vec<_>>(), [call_of("read").to_string(); 2]);
+        assert_eq!(seen.iter().map(|seen| &*seen.body).collect::<Vec<_>>(), [&*call_of("read").to_string(), &*call_of("read").to_string()]);
         assert_eq!(scene.server.authorizations(), 1);
         Ok(())
     }

@@ -63,13 +63,6 @@ impl McpScene {
         self.app.at(&format!("/mcp/{name}"))
     }
 
-    /// An authorization request for an endpoint.
-    pub(crate) fn authorization(&self, client: &OauthClient, resource: &str) -> Authorization {
-        let mut authorization = client.authorization(Some(HANDLE));
-        authorization.params.push(("resource".to_owned(), resource.to_owned()));
-        authorization
-    }
-
     /// The answer of the consent page to "allow", from the beginning of an authorization on.
     pub(crate) async fn allow(
         &self,
@@ -113,7 +106,7 @@ impl McpScene {
         client: &OauthClient,
         resource: &str,
     ) -> Result<Tokens> {
-        let authorization = self.authorization(client, resource);
+        let authorization = authorization_for(client, resource);
         let answer = self.allow(agent, client, &authorization).await?;
         let back = self.follow(agent, client, answer).await?;
         let code = param(&back, "code").with_context(|| back.to_string())?;
@@ -146,6 +139,13 @@ impl McpScene {
     pub(crate) async fn call(&self, token: &str) -> Result<Answer> {
         self.send(token, None, &call_of("read")).await
     }
+}
+
+/// An authorization request for an endpoint.
+pub(crate) fn authorization_for(client: &OauthClient, resource: &str) -> Authorization {
+    let mut authorization = client.authorization(Some(HANDLE));
+    authorization.params.push(("resource".to_owned(), resource.to_owned()));
+    authorization
 }
 
 /// A call of a tool.

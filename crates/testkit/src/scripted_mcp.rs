@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::web::{Bytes, Data, Form, Query};
@@ -239,9 +240,10 @@ async fn mcp(req: HttpRequest, state: State, body: Bytes) -> HttpResponse {
         let begun = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(
             b"id: 7\ndata: {\"method\":\"begun\"}\n\n",
         ))]);
-        let endless = begun.chain(stream::pending().map(move |part| {
-            let _ = &open;
-            part
+        // Whether its reader is there shows when something is written.
+        let endless = begun.chain(stream::unfold(open, |open| async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Some((Ok(Bytes::from_static(b":\n\n")), open))
         }));
         return HttpResponse::Ok().content_type("text/event-stream").streaming(endless);
     }
