@@ -33,6 +33,7 @@ mod conformance {
     mod limits;
     mod logout;
     mod mcp_proxy;
+    mod mcp_upstream;
     mod metadata;
     mod open_redirect;
     mod openid;
@@ -58,6 +59,7 @@ mod faults {
     mod keep_alive;
     mod keeper;
     mod made_up;
+    mod mcp;
     mod memory;
     mod moved;
     mod policies;

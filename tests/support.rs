@@ -3,6 +3,7 @@
 pub(crate) mod connecting;
 mod connections;
 pub(crate) mod mcp;
+pub(crate) mod mcp_scene;
 mod networks;
 mod tenants;
 mod upstreams;

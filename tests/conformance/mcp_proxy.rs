@@ -8,7 +8,7 @@ use causeway_testkit::{Agent, Answer, OauthClient, Response};
 use causeway_types::{ClientId, TenantId};
 use serde_json::{Value, json};
 
-use crate::support::mcp::{McpScene, SERVER, authorization_for, call_of, param, until};
+use crate::support::mcp_scene::{McpScene, SERVER, authorization_for, call_of, param, until};
 use crate::support::on_each_database;
 
 /// The challenge of an answer.

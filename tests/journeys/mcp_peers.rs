@@ -8,7 +8,7 @@ use causeway_testkit::{
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::support::mcp::{SERVER, start};
+use crate::support::mcp_scene::{SERVER, start};
 use crate::support::{DID, HANDLE, on_each_database};
 
 /// A server of ours in front of another's, and the browser of the user.

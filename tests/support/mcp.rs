@@ -1,213 +1,145 @@
-//! A server of ours that knows a scripted MCP server by the name `tools`, and an MCP client.
+//! Users who signed in here, and connect at the scripted MCP server.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
+use causeway_domain::client::Client;
 use causeway_flow::CtxParts;
-use causeway_providers::Catalog;
-use causeway_testkit::{
-    Agent, Answer, Authorization, Environment, OauthClient, RequestBuilder, ScriptedMcp, ScriptedUpstream,
-    TestApp, TestDatabase, Tokens, decide,
-};
+use causeway_flow::connection::coalesce::AskedBy;
+use causeway_flow::connection::error::ConnectionError;
+use causeway_flow::connection::mcp::{self, McpAccess, McpUser, Need, Prompt, PromptError};
+use causeway_flow::upstream::relay::{RelayAnswer, RelayRequest};
+use causeway_store::{DatabaseUrl, StoreError, clients};
+use causeway_testkit::{Agent, Answer, OauthClient, ScriptedMcp, ScriptedUpstream, TestApp, TestDatabase};
+use causeway_types::{ClientId, Did, TenantId};
 use serde_json::{Value, json};
-use url::Url;
 
+use super::connecting::{PROVIDER, approve, catalog, press};
 use super::{DID, HANDLE};
 
-/// The name of the provider.
-pub(crate) const SERVER: &str = "tools";
-
-/// A server of ours with the scripted one among its providers, and an MCP client that registered itself.
-pub(crate) struct McpScene {
-    pub(crate) app: TestApp,
-    pub(crate) server: ScriptedMcp,
-    pub(crate) upstream: ScriptedUpstream,
-    pub(crate) agent: Agent,
-    pub(crate) client: OauthClient,
+/// Another database of the same kind.
+pub(crate) fn like(database: &TestDatabase) -> TestDatabase {
+    match database.url() {
+        DatabaseUrl::Sqlite { .. } => TestDatabase::sqlite(),
+        DatabaseUrl::Postgres(_) => TestDatabase::postgres().expect("PostgreSQL runs"),
+    }
 }
 
-/// The definitions of a server at this address.
-pub(crate) fn catalog(url: &str) -> Result<Catalog> {
-    let directory = tempfile::tempdir()?;
-    let text = format!("kind = \"mcp\"\ntitle = \"The Tools\"\nmcp_url = \"{url}\"\n");
-    std::fs::write(directory.path().join(format!("{SERVER}.toml")), &text)?;
-    std::fs::write(directory.path().join("others.toml"), text.replace("The Tools", "The Others"))?;
-    Ok(Catalog::load(Some(directory.path()))?)
+/// A server with a definition of the scripted MCP server, a client that registered itself, and a browser in which the user
+/// is signed in.
+pub(crate) struct McpScene {
+    pub(crate) app: TestApp,
+    pub(crate) mcp: ScriptedMcp,
+    pub(crate) client: OauthClient,
+    pub(crate) agent: Agent,
+    pub(crate) upstream: ScriptedUpstream,
 }
 
 impl McpScene {
     pub(crate) async fn set(database: &TestDatabase) -> Result<Self> {
-        let server = ScriptedMcp::start()?;
-        Self::of(database, server).await
+        Self::with(database, "").await
     }
 
-    async fn of(database: &TestDatabase, server: ScriptedMcp) -> Result<Self> {
-        let upstream = ScriptedUpstream::start(HANDLE, DID)?;
-        let app = start(database, &upstream.environment(), &server.url, |_| {}).await?;
+    /// `lines` belong to the definition.
+    pub(crate) async fn with(database: &TestDatabase, lines: &str) -> Result<Self> {
+        let (mcp, upstream) = (ScriptedMcp::start()?, ScriptedUpstream::start(HANDLE, DID)?);
+        let providers = catalog(&mcp.definition(lines))?;
+        let tune = |parts: &mut CtxParts| parts.providers = providers;
+        let app = TestApp::start_tuned(database, &upstream.environment(), tune).await?;
         let agent = Agent::default();
-        let client = OauthClient::register_as(&agent, &app.issuer, json!({})).await?;
-        Ok(Self { app, server, upstream, agent, client })
+        let client = app.client(&agent).await?;
+        client.sign_in(&agent, &upstream, HANDLE).await?;
+        Ok(Self { app, mcp, client, agent, upstream })
     }
 
     /// A server beside this one, on the same database.
     pub(crate) async fn beside(&self, database: &TestDatabase) -> Result<TestApp> {
+        let providers = (*self.app.ctx.providers()).clone();
         let (ring, clock, issuer) = (self.app.ring.clone(), self.app.clock.clone(), self.app.issuer.clone());
-        start(database, &self.upstream.environment(), &self.server.url, |parts| {
-            (parts.ring, parts.clock, parts.issuer) = (ring, std::sync::Arc::new(clock), issuer);
-        })
-        .await
+        let tune = |parts: &mut CtxParts| {
+            parts.providers = providers;
+            (parts.ring, parts.clock, parts.issuer) = (ring, Arc::new(clock), issuer);
+        };
+        TestApp::start_tuned(database, &self.upstream.environment(), tune).await
     }
 
-    /// The address of an endpoint.
-    pub(crate) fn endpoint(&self, name: &str) -> String {
-        self.app.at(&format!("/mcp/{name}"))
+    /// The user, as a client of theirs asks for them.
+    pub(crate) async fn user_of(&self, client: &OauthClient, did: &str) -> Result<McpUser> {
+        let id = ClientId::new(&*client.client_id);
+        let find = move |c: &mut _| clients::find_client(c, &TenantId::default_tenant(), &id);
+        let client: Client = self.app.store().read::<_, StoreError, _>(find).await?.context("the client")?;
+        Ok(McpUser { tenant_id: TenantId::default_tenant(), did: Did::parse(did)?, client: Arc::new(client) })
     }
 
-    /// The answer of the consent page to "allow", from the beginning of an authorization on.
-    pub(crate) async fn allow(
-        &self,
-        agent: &Agent,
-        client: &OauthClient,
-        authorization: &Authorization,
-    ) -> Result<Answer> {
-        let consent = client.reach_consent(agent, &self.upstream, authorization).await?;
-        decide(agent, &consent, "allow").await
+    pub(crate) async fn user(&self) -> Result<McpUser> {
+        self.user_of(&self.client, DID).await
     }
 
-    /// Follows redirects until the browser is back at the client.
-    pub(crate) async fn follow(
-        &self,
-        agent: &Agent,
-        client: &OauthClient,
-        mut answer: Answer,
-    ) -> Result<Url> {
-        for _ in 0..10 {
-            let location = answer.location()?;
-            if location.starts_with(client.redirect_uri.as_str()) {
-                return Ok(Url::parse(&location)?);
-            }
-            answer = agent.get(&location).await?;
-        }
-        anyhow::bail!("too many redirects")
+    /// Asks for a connection, or for more of it.
+    pub(crate) async fn prompt(&self, need: Need<'_>, by: AskedBy) -> Result<Prompt, PromptError> {
+        let user = self.user().await.expect("the user");
+        mcp::prompt(&self.app.ctx, &user, PROVIDER, need, by).await
     }
 
-    /// A token of the client for the server, connected on the way.
-    pub(crate) async fn token(&self) -> Result<String> {
-        self.token_of(&self.agent, &self.client).await
+    /// From the page to where the user is sent.
+    pub(crate) async fn leave(&self, prompt: &Prompt) -> Result<Answer> {
+        press(&self.agent, &prompt.connect_url, &[("provider", PROVIDER)]).await
     }
 
-    pub(crate) async fn token_of(&self, agent: &Agent, client: &OauthClient) -> Result<String> {
-        Ok(self.tokens_for(agent, client, &self.endpoint(SERVER)).await?.access_token)
+    /// From the page to its end: the answer of the callback.
+    pub(crate) async fn finish(&self, prompt: &Prompt) -> Result<Answer> {
+        let to_provider = self.leave(prompt).await?.location()?;
+        self.agent.get(&approve(&to_provider).await?).await
     }
 
-    pub(crate) async fn tokens_for(
-        &self,
-        agent: &Agent,
-        client: &OauthClient,
-        resource: &str,
-    ) -> Result<Tokens> {
-        let authorization = authorization_for(client, resource);
-        let answer = self.allow(agent, client, &authorization).await?;
-        let back = self.follow(agent, client, answer).await?;
-        let code = param(&back, "code").with_context(|| back.to_string())?;
-        let form = [
-            ("grant_type", "authorization_code"),
-            ("code", &*code),
-            ("redirect_uri", client.redirect_uri.as_str()),
-            ("code_verifier", authorization.verifier.expose()),
-            ("resource", resource),
-        ];
-        Tokens::read(&client.post(agent, "/oauth/token", &form).await?)
+    /// The outcome of a prompt, as everybody who waits is told.
+    pub(crate) async fn outcome(&self, prompt: &Prompt) -> Result<String> {
+        let found = mcp::outcome(&self.app.ctx, &self.user().await?, &prompt.connect_session_id).await?;
+        Ok(found.map_or_else(|| "-".to_owned(), |found| found.outcome))
     }
 
-    /// A request to the server's endpoint.
-    pub(crate) fn ask(&self, method: &str, token: &str) -> RequestBuilder {
-        let request = self.agent.request(method.parse().unwrap(), &self.endpoint(SERVER)).bearer_auth(token);
-        request.header("accept", "application/json, text/event-stream")
-    }
-
-    /// Sends a message of a revision.
-    pub(crate) async fn send(&self, token: &str, version: Option<&str>, message: &Value) -> Result<Answer> {
-        let mut request = self.ask("POST", token).json(message);
-        if let Some(version) = version {
-            request = request.header("mcp-protocol-version", version);
-        }
-        self.agent.send(request).await
-    }
-
-    /// Calls a tool.
-    pub(crate) async fn call(&self, token: &str) -> Result<Answer> {
-        self.send(token, None, &call_of("read")).await
-    }
-}
-
-/// An authorization request for an endpoint.
-pub(crate) fn authorization_for(client: &OauthClient, resource: &str) -> Authorization {
-    let mut authorization = client.authorization(Some(HANDLE));
-    authorization.params.push(("resource".to_owned(), resource.to_owned()));
-    authorization
-}
-
-/// A call of a tool.
-pub(crate) fn call_of(tool: &str) -> Value {
-    json!({"jsonrpc": "2.0", "id": 17, "method": "tools/call", "params": {"name": tool, "arguments": {}}})
-}
-
-/// A query parameter.
-pub(crate) fn param(url: &Url, name: &str) -> Option<String> {
-    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
-}
-
-/// Waits for a condition, for a few seconds.
-pub(crate) async fn until(condition: impl Fn() -> bool) -> Result<()> {
-    let waiting = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    ensure!(tokio::time::timeout(Duration::from_secs(30), waiting).await.is_ok(), "it never came");
-    Ok(())
-}
-
-/// Starts a server with a provider `tools` at this address.
-pub(crate) async fn start(
-    database: &TestDatabase,
-    environment: &Environment,
-    url: &str,
-    tune: impl FnOnce(&mut CtxParts),
-) -> Result<TestApp> {
-    let catalog = catalog(url)?;
-    TestApp::start_tuned(database, environment, |parts| {
-        parts.providers = catalog;
-        tune(parts);
-    })
-    .await
-}
-
-impl McpScene {
-    /// The servers of the user, by a token for the server itself.
-    pub(crate) async fn servers(&self) -> Result<Value> {
-        let client = OauthClient::register_as(&self.agent, &self.app.issuer, json!({})).await?;
-        let token = client.sign_in(&Agent::default(), &self.upstream, HANDLE).await?.access_token;
-        let answer = self.agent.get_with(&self.app.at("/api/mcp"), &token).await?;
-        ensure!(answer.status == 200, "{answer:?}");
-        Ok(answer.json())
-    }
-
-    /// The user connects on our page, in the browser in which they are signed in.
-    pub(crate) async fn reconnect(&self, connect_url: &str) -> Result<()> {
-        let page = self.agent.get(connect_url).await?;
-        ensure!(page.status == 200, "{page:?}");
-        let token =
-            page.text.split("name=\"form_token\"").nth(1).and_then(|rest| rest.split("value=\"").nth(1));
-        let token = token.and_then(|rest| rest.split('"').next()).context("form token")?;
-        let mut answer =
-            self.agent.post(connect_url, &[("form_token", token), ("decision", "allow")]).await?;
-        for _ in 0..5 {
-            let Ok(location) = answer.location() else { break };
-            answer = self.agent.get(&location).await?;
-        }
-        ensure!(answer.status == 200, "{answer:?}");
+    /// Connects the user.
+    pub(crate) async fn connect(&self) -> Result<()> {
+        let prompt = self.prompt(Need::Connection, AskedBy::Hand).await?;
+        let done = self.finish(&prompt).await?;
+        ensure!(done.status == 200, "{done:?}");
+        let outcome = self.outcome(&prompt).await?;
+        ensure!(outcome == "connected", "{outcome}");
         Ok(())
+    }
+
+    /// Calls the MCP server at `app`.
+    pub(crate) async fn call_at(
+        &self,
+        app: &TestApp,
+        method: &str,
+    ) -> Result<Result<RelayAnswer, ConnectionError>> {
+        let user = self.user().await?;
+        let found = mcp::find_for(&app.ctx, &user, PROVIDER).await?;
+        let McpAccess::Ready(open) = found else { anyhow::bail!("{found:?}") };
+        let message = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": {"arguments": {}}});
+        Ok(open.call(&app.ctx, RelayRequest::mcp(message.to_string().into())).await)
+    }
+
+    pub(crate) async fn call(&self, method: &str) -> Result<Result<RelayAnswer, ConnectionError>> {
+        self.call_at(&self.app, method).await
+    }
+
+    /// Calls, and takes nothing but a result.
+    pub(crate) async fn works(&self) -> Result<()> {
+        let answer = self.call("tools/list").await??;
+        ensure!(answer.status() == 200, "{answer:?}");
+        Ok(())
+    }
+
+    /// A parameter of the last request to an endpoint.
+    pub(crate) fn last(&self, endpoint: &str, name: &str) -> Option<String> {
+        self.mcp.seen(endpoint).last()?.parameters.get(name).cloned()
+    }
+
+    /// A second client that registered itself.
+    pub(crate) async fn another_client(&self) -> Result<OauthClient> {
+        OauthClient::register_as(&Agent::default(), &self.app.issuer, Value::Object(serde_json::Map::new()))
+            .await
     }
 }

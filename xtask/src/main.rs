@@ -44,6 +44,8 @@ enum Command {
     Upstream(upstream::Arguments),
     /// Serve a scripted OAuth 2.0 provider with any odd habit
     Provider(upstream::Arguments),
+    /// Serve a scripted MCP server with an authorization server of its own
+    Mcp(upstream::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -69,6 +71,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Bench(arguments) => bench::run(&arguments, &root, &caller),
         Command::Upstream(arguments) => upstream::run(&arguments, &root, "scripted-upstream"),
         Command::Provider(arguments) => upstream::run(&arguments, &root, "scripted-provider"),
+        Command::Mcp(arguments) => upstream::run(&arguments, &root, "scripted-mcp"),
     }
 }
 

@@ -10,7 +10,8 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use self::page::PageOptions;
 pub(crate) use self::tenancy::{
-    AtProvider, ConnectionsCommand, OfTenant, OneUser, ProvidersCommand, TenantsCommand, UsersCommand,
+    AtProvider, ConnectOptions, ConnectionsCommand, OfTenant, OneUser, ProvidersCommand, TenantsCommand,
+    UsersCommand,
 };
 
 /// An OAuth 2.1 and OpenID Connect server that signs users in with their AT Protocol account.
@@ -82,6 +83,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ConnectionsCommand,
     },
+    /// Connect an account of a user: prints the address to open in a browser, and waits for the outcome
+    Connect(ConnectOptions),
     /// Manage definitions of providers, and registrations there
     Providers {
         #[command(subcommand)]

@@ -77,6 +77,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Tenants { command } => compose::block_on(commands::tenants::run(&config, command)),
         Command::Users { command } => compose::block_on(commands::users::run(&config, command)),
         Command::Connections { command } => compose::block_on(commands::connections::run(&config, command)),
+        Command::Connect(options) => compose::block_on(commands::connect::run(&config, options)),
         Command::Providers { command } => commands::providers::run(&config, command),
         Command::Doctor => compose::block_on(commands::doctor::run(&config)),
         Command::DemoUpstream { address } => compose::block_on(demo_upstream::run(address)),

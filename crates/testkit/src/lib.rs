@@ -14,11 +14,12 @@ mod document_server;
 mod dpop;
 mod hook;
 mod key_server;
+mod mcp;
 mod mcp_peers;
 mod oidc;
 mod provider;
+mod proxied_mcp;
 mod realnet;
-mod scripted_mcp;
 mod upstream;
 
 pub use agent::{Agent, Answer};
@@ -34,15 +35,16 @@ pub use document_server::{DocumentServer, Published};
 pub use dpop::DpopKey;
 pub use hook::{Hook, Told};
 pub use key_server::KeyServer;
+pub use mcp::{McpScript, McpSeen, MetadataPlace, ScriptedMcp};
 pub use mcp_peers::{McpClientPeer, McpPeer, McpServerPeer};
 pub use oidc::OidcProvider;
 pub use provider::{
     Authentication, Bot, ExpiryShape, ManagedPage, ProviderCall, ProviderScript, Rotation, ScriptedProvider,
     TokenShape,
 };
+pub use proxied_mcp::{ProxiedMcp, ProxiedMcpScript, ProxiedMcpSeen};
 pub use realnet::{Account, Driver, PdsRelease, RealNet, TlsProxy, UserAt, scope_reference};
 pub use reqwest::{RequestBuilder, Response};
-pub use scripted_mcp::{McpScript, McpSeen, ScriptedMcp};
 pub use upstream::{Fault, Nonces, Script, ScriptedUpstream, TokenRefusal, XrpcReply, XrpcSeen};
 
 use std::future::Future;

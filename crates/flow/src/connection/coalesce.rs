@@ -3,14 +3,17 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::sync::Arc;
+
 use causeway_domain::connection::{CONNECT_SESSION_SECONDS, ConnectSession, PENDING_SECONDS};
 use causeway_store::connections::connect_flows::{self, CurrentFlow, FlowHistory};
 use causeway_store::connections::{connect_sessions, users};
-use causeway_store::operations::audit::{Actor, insert_audit_event};
+use causeway_store::encryption::keyring::EncryptionKeyRing;
+use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::sessions::upkeep::PROMPT_SECONDS;
-use causeway_store::{AnyConnection, StoreError};
+use causeway_store::{AnyConnection, Store, StoreError};
 use causeway_types::secret::{Connect, PlainToken};
-use causeway_types::{ConnectSessionId, ErrorCode, Timestamp};
+use causeway_types::{ConnectSessionId, ErrorCode, Timestamp, UpstreamSessionId};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -49,7 +52,7 @@ pub struct Coalesced {
 
 /// The name of what a connect session is for: owner, provider, kind, scopes, account, and how the provider is asked.
 /// `further` tells apart what else must not be mixed.
-pub(super) fn flow_key(session: &ConnectSession, further: &serde_json::Value) -> String {
+pub(crate) fn flow_key(session: &ConnectSession, further: &serde_json::Value) -> String {
     let user = &session.user;
     let mut scopes = session.scopes.clone().unwrap_or_default();
     scopes.sort_unstable();
@@ -60,27 +63,47 @@ pub(super) fn flow_key(session: &ConnectSession, further: &serde_json::Value) ->
         session.session_kinds,
         scopes,
         session.parameters,
-        session.connection_id.as_ref().map(|id| id.as_str()),
+        session.connection_id.as_ref().map(UpstreamSessionId::as_str),
         session.force_reauth,
         further,
     ]);
     URL_SAFE_NO_PAD.encode(Sha256::digest(need.to_string()))
 }
 
-/// Joins the current connect session of a flow, or makes `new` the current one. `token` is that of `new`.
+/// A connect session that is needed.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    /// The session that is made unless there is one.
+    pub(crate) new: ConnectSession,
+    /// Its token.
+    pub(crate) token: PlainToken<Connect>,
+    /// The flow, by its [name](flow_key).
+    pub(crate) key: String,
+    /// The party that needs it.
+    pub(crate) by: AskedBy,
+}
+
+/// Joins the current connect session of a flow, or makes the new one the current one.
 ///
 /// # Errors
 /// [`StoreError::Constraint`] when the tenant is deleted, or the client does not act in it.
-pub(super) async fn join(
-    ctx: &Ctx,
-    new: ConnectSession,
-    token: PlainToken<Connect>,
-    key: String,
-    by: AskedBy,
-) -> Result<Coalesced, Internal> {
-    let (ring, now) = (ctx.ring(), ctx.now());
-    let event = audit_event(ctx, Actor::Client, "connect_session", "created", &new);
-    let tenant = ctx.store().in_tenant(&new.tenant_id);
+pub(super) async fn join(ctx: &Ctx, wanted: Wanted) -> Result<Coalesced, Internal> {
+    let event = audit_event(ctx, Actor::Client, "connect_session", "created", &wanted.new);
+    Ok(join_at(ctx.store(), ctx.ring(), wanted, event).await?)
+}
+
+/// The same without a server.
+///
+/// # Errors
+/// See [`join`].
+pub(crate) async fn join_at(
+    store: &Store,
+    ring: Arc<EncryptionKeyRing>,
+    Wanted { new, token, key, by }: Wanted,
+    event: AuditEvent,
+) -> Result<Coalesced, StoreError> {
+    let now = event.at;
+    let tenant = store.in_tenant(&new.tenant_id);
     tenant
         .write(move |scope| {
             // All who need something of one user wait for each other here.
@@ -93,34 +116,33 @@ pub(super) async fn join(
                 Some(before) => (None, history(&before, by)),
                 None => (None, FlowHistory::default()),
             };
-            let mut coalesced = match joined {
-                Some(current) => Coalesced {
+            let mut coalesced = if let Some(current) = joined {
+                Coalesced {
                     connect_session_id: current.connect_session_id,
                     token: PlainToken::presented(current.token.expose()),
                     expires_at: current.expires_at,
                     is_new: false,
                     may_open: true,
                     is_declined: current.is_declined,
-                },
-                None => {
-                    connect_sessions::insert_connect_session(c, &new)?;
-                    connect_flows::put_flow(c, &ring, (&new.tenant_id, &key), &token, history)?;
-                    insert_audit_event(c, &event)?;
-                    Coalesced {
-                        connect_session_id: new.connect_session_id.clone(),
-                        token: token.clone(),
-                        expires_at: new.expires_at,
-                        is_new: true,
-                        may_open: true,
-                        is_declined: history.is_declined,
-                    }
+                }
+            } else {
+                connect_sessions::insert_connect_session(c, &new)?;
+                connect_flows::put_flow(c, &ring, (&new.tenant_id, &key), &token, history)?;
+                insert_audit_event(c, &event)?;
+                Coalesced {
+                    connect_session_id: new.connect_session_id.clone(),
+                    token: token.clone(),
+                    expires_at: new.expires_at,
+                    is_new: true,
+                    may_open: true,
+                    is_declined: history.is_declined,
                 }
             };
             if by == AskedBy::Itself {
                 coalesced.may_open =
                     !coalesced.is_declined && may_prompt(c, &new, &coalesced.connect_session_id, now)?;
             }
-            Ok::<_, Internal>(coalesced)
+            Ok(coalesced)
         })
         .await
 }

@@ -6,15 +6,16 @@ use causeway_domain::connection::{
 };
 use causeway_store::StoreError;
 use causeway_store::connections::{access, connect_sessions, heads};
-use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
+use causeway_store::operations::audit::{Actor, AuditEvent};
 use causeway_types::secret::{Connect, PlainToken};
 use causeway_types::{
     ConnectSessionId, CorrelationId, ErrorCode, SessionKind, SessionState, TenantUser, Timestamp,
     UpstreamSessionId,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::client::trust;
+use crate::connection::coalesce::{self, AskedBy, Coalesced, Wanted};
 use crate::connection::mcp;
 use crate::connection::tenant_client::TenantClient;
 use crate::ctx::Ctx;
@@ -187,22 +188,17 @@ pub async fn create(
         created_at: now,
         expires_at: now.plus(CONNECT_SESSION_SECONDS),
     };
-    let new = NewConnectSession {
-        connect_session_id: session.connect_session_id.clone(),
-        token,
-        expires_at: session.expires_at,
-    };
     let event = audit_event(ctx, Actor::Client, "connect_session", "created", &session);
-    ctx.store()
-        .write(move |c| {
-            connect_sessions::insert_connect_session(c, &session).map_err(|error| match error {
-                StoreError::Constraint(_) => ConnectSessionError::NoTenant,
-                error => ConnectSessionError::Internal(error.into()),
-            })?;
-            Ok::<_, ConnectSessionError>(insert_audit_event(c, &event).map_err(Internal::from)?)
-        })
-        .await?;
-    Ok(new)
+    // Requests of a client that differ in what it is told at the end are different ones.
+    let further = json!([session.client_id.as_str(), session.return_uri, session.state, session.fingerprint]);
+    let key = coalesce::flow_key(&session, &further);
+    let wanted = Wanted { new: session, token, key, by: AskedBy::Hand };
+    let made = coalesce::join_at(ctx.store(), ctx.ring(), wanted, event).await;
+    let Coalesced { connect_session_id, token, expires_at, .. } = made.map_err(|error| match error {
+        StoreError::Constraint(_) => ConnectSessionError::NoTenant,
+        error => ConnectSessionError::Internal(error.into()),
+    })?;
+    Ok(NewConnectSession { connect_session_id, token, expires_at })
 }
 
 /// Shows a connect session to the client that made it.

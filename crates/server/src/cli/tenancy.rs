@@ -94,6 +94,16 @@ pub(crate) enum ConnectionsCommand {
         #[command(flatten)]
         page: PageOptions,
     },
+    /// Show how the connections of a tenant are kept: state, end of the access token, last refresh, last error, correlation ID
+    Status {
+        #[command(flatten)]
+        tenant: OfTenant,
+        /// Those at this provider
+        #[arg(long, value_name = "NAME")]
+        provider: Option<String>,
+        #[command(flatten)]
+        page: PageOptions,
+    },
     /// Show one connection, without secrets
     Show {
         /// Its connection_id
@@ -120,6 +130,21 @@ pub(crate) enum ConnectionsCommand {
     },
 }
 
+/// An account to connect.
+#[derive(Args)]
+pub(crate) struct ConnectOptions {
+    /// The name of the provider
+    pub(crate) provider: String,
+    /// The user: a DID, or the client's own name for its user
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: String,
+    /// The client that may use the connection
+    #[arg(long, value_name = "CLIENT_ID")]
+    pub(crate) client: String,
+    #[command(flatten)]
+    pub(crate) tenant: OfTenant,
+}
+
 /// A registration at a provider.
 #[derive(Args)]
 pub(crate) struct AtProvider {
@@ -136,6 +161,17 @@ pub(crate) struct AtProvider {
 pub(crate) enum ProvidersCommand {
     /// List the providers: name, kind, origin of the definition, and what the operator has to register
     List,
+    /// Add the definition of an MCP server to --providers-dir
+    Add {
+        /// Its name: it is in addresses, and cannot be changed later
+        name: String,
+        /// The address of the server
+        #[arg(long, value_name = "URL")]
+        mcp: String,
+        /// The name that users see [default: NAME]
+        #[arg(long, value_name = "TITLE")]
+        title: Option<String>,
+    },
     /// Print the definition of a provider, which may be the beginning of another one
     Show {
         /// Its name

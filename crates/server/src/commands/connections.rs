@@ -33,6 +33,10 @@ async fn act(store: &Store, command: ConnectionsCommand) -> anyhow::Result<()> {
             };
             list(store, &find_tenant(store, tenant).await?, filter, page.into()).await
         }
+        ConnectionsCommand::Status { tenant, provider, page } => {
+            let filter = ConnectionFilter { provider, ..ConnectionFilter::default() };
+            status(store, &find_tenant(store, tenant).await?, filter, page.into()).await
+        }
         ConnectionsCommand::Show { connection_id, tenant } => {
             let tenant_id = find_tenant(store, tenant).await?;
             show(store, &tenant_id, &UpstreamSessionId::new(connection_id)).await
@@ -72,6 +76,38 @@ async fn list(
             user.namespace,
             user.user_id,
             now.since(head.last_used_at),
+        );
+    }
+    say_more(&found);
+    Ok(())
+}
+
+/// Prints how connections are kept, one a line.
+async fn status(
+    store: &Store,
+    tenant_id: &TenantId,
+    filter: ConnectionFilter,
+    page: PageRequest,
+) -> anyhow::Result<()> {
+    let found = operator(store).list_connections(tenant_id, filter, page).await?;
+    let now = SystemClock.now();
+    let seconds = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| at.since(now).to_string());
+    for connection in &found.items {
+        let head = &connection.head;
+        let details = operator(store).find_connection(tenant_id, &head.session_id).await?;
+        let expires_at = details.as_ref().and_then(|details| details.user_credential()?.expires_at);
+        let error = match &connection.last_error {
+            Some(error) => format!("{} ({} s ago)", error.code, now.since(error.at)),
+            None => "-".to_owned(),
+        };
+        say!(
+            "{}\t{}\t{}\texpires in {} s\trefreshed {} s ago\tlast error {error}\tcorrelation {}",
+            head.session_id,
+            head.provider(),
+            head.state_at(now).as_str(),
+            seconds(expires_at),
+            connection.refreshed_at.map_or_else(|| "-".to_owned(), |at| now.since(at).to_string()),
+            head.correlation_id.as_ref().map_or("-", |id| id.as_str()),
         );
     }
     say_more(&found);

@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 mod client_options;
 pub(crate) mod clients;
+pub(crate) mod connect;
 pub(crate) mod connections;
 pub(crate) mod doctor;
 pub(crate) mod events;

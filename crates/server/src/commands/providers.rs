@@ -1,5 +1,6 @@
 //! `causeway providers`.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
@@ -19,6 +20,7 @@ pub(crate) fn run(config: &Config, command: ProvidersCommand) -> anyhow::Result<
             say!("{} definitions are valid.", catalog.iter().count());
         }
         ProvidersCommand::Check { files } => check(&files)?,
+        ProvidersCommand::Add { name, mcp, title } => add(config, &name, &mcp, title.as_deref())?,
         command => return compose::block_on(registrations::run(config, command)),
     }
     Ok(())
@@ -39,6 +41,39 @@ fn show(catalog: &Catalog, name: &str) -> anyhow::Result<()> {
         .with_context(|| format!("no provider {name}: `causeway providers list` lists them"))?;
     eprintln!("From: {}", provider.source);
     say!("{}", provider.text.trim_end());
+    Ok(())
+}
+
+/// Writes a definition that passes every check, unless there is one of this name.
+fn add(config: &Config, name: &str, url: &str, title: Option<&str>) -> anyhow::Result<()> {
+    let directory = config
+        .providers_dir
+        .as_deref()
+        .context("there is no directory for definitions: name one with --providers-dir")?;
+    if compose::providers(config)?.find(name).is_some() {
+        bail!("there is a provider {name} already: `causeway providers show {name}` prints it");
+    }
+    // A string of JSON is one of TOML, too.
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let text =
+        format!("kind = \"mcp\"\ntitle = {}\nmcp_url = {}\n", quoted(title.unwrap_or(name)), quoted(url));
+    if name.contains(std::path::is_separator) {
+        bail!("{name:?} cannot be the name of a provider");
+    }
+    let path = directory.join(format!("{name}.toml"));
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    file.write_all(text.as_bytes())?;
+    drop(file);
+    if let Err(refused) = Provider::read(&path) {
+        std::fs::remove_file(&path)?;
+        return problems(Err(CatalogError { files: vec![refused] }));
+    }
+    say!("{}", path.display());
+    eprintln!("A running server knows the provider once it reads its definitions again (SIGHUP).");
     Ok(())
 }
 

@@ -89,7 +89,10 @@ async fn act(
             let ring = secret_key::find(config, url, store).await?.map(Arc::new);
             test(config, &catalog, store, ring, &place).await
         }
-        ProvidersCommand::List | ProvidersCommand::Show { .. } | ProvidersCommand::Check { .. } => Ok(()),
+        ProvidersCommand::List
+        | ProvidersCommand::Add { .. }
+        | ProvidersCommand::Show { .. }
+        | ProvidersCommand::Check { .. } => Ok(()),
     }
 }
 

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::{McpUser, is_mcp};
 use crate::connection::begin::{self, BeginError, Way};
-use crate::connection::coalesce::{self, AskedBy, Coalesced};
+use crate::connection::coalesce::{self, AskedBy, Coalesced, Wanted};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::trace;
@@ -110,7 +110,7 @@ pub async fn prompt(
     // Whichever client of the user's needs it, it is one flow.
     let key = coalesce::flow_key(&session, &Value::Null);
     let Coalesced { connect_session_id, token, expires_at, may_open, is_declined, .. } =
-        coalesce::join(ctx, session, token, key, by).await?;
+        coalesce::join(ctx, Wanted { new: session, token, key, by }).await?;
     Ok(Prompt {
         connect_url: format!("{}/connect/{}", ctx.issuer(), token.expose()),
         connect_session_id,

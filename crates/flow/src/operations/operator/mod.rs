@@ -2,6 +2,7 @@
 //! command line, which has a database and no server. Each change is committed together with its audit event.
 
 mod clients;
+mod connect;
 mod connections;
 mod context;
 mod keys;
@@ -11,6 +12,7 @@ mod sessions;
 mod tenants;
 
 pub use self::clients::{ClientDescription, ClientRules, client_document, shown_client};
+pub use self::connect::{ConnectingError, NewConnecting};
 pub use self::context::Operator;
 pub use self::reencrypt::{Progress, Reencrypted, Unreadable};
 pub use self::registrations::{NewRegistration, SecretError};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use causeway_domain::resource::xrpc::Writes;
 use causeway_domain::session::OtherKind;
-use causeway_outbound::header::HeaderName;
+use causeway_outbound::header::{ACCEPT, CONTENT_TYPE, HeaderName};
 use causeway_outbound::{Method, UploadError};
 use causeway_providers::{CredentialKind, FieldValues};
 use causeway_types::{Nsid, Secret};
@@ -170,6 +170,20 @@ impl RelayRequest {
             body: RelayBody::Empty,
             repeats: Repeats::Any,
             waits: Waits::Usual,
+        }
+    }
+
+    /// A message to the MCP server of a connection, which acts on none whose credentials it refuses.
+    pub fn mcp(message: Bytes) -> Self {
+        let json = |name| (name, b"application/json".to_vec());
+        let accept = (ACCEPT, b"application/json, text/event-stream".to_vec());
+        Self {
+            method: Method::POST,
+            target: RelayTarget::Mcp,
+            query: String::new(),
+            headers: vec![json(CONTENT_TYPE), accept],
+            body: RelayBody::Whole(message),
+            repeats: Repeats::Any,
         }
     }
 

@@ -1,4 +1,4 @@
-//! A scripted MCP server with its own authorization server.
+//! A small MCP server with its own authorization server, for tests of what passes through ours.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -15,7 +15,7 @@ use url::Url;
 
 /// A request that the server got.
 #[derive(Clone, Debug)]
-pub struct McpSeen {
+pub struct ProxiedMcpSeen {
     /// Its method.
     pub method: String,
     /// Its headers, by names in lower case.
@@ -27,7 +27,7 @@ pub struct McpSeen {
 /// The habits of the server.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a habit by itself")]
-pub struct McpScript {
+pub struct ProxiedMcpScript {
     /// Answers calls with events.
     pub events: bool,
     /// Refuses this many access tokens, although they are good.
@@ -47,8 +47,8 @@ pub struct McpScript {
 #[derive(Debug, Default)]
 struct Inner {
     origin: String,
-    script: McpScript,
-    seen: Vec<McpSeen>,
+    script: ProxiedMcpScript,
+    seen: Vec<ProxiedMcpSeen>,
     issued: usize,
     valid: Vec<String>,
     refresh_tokens: Vec<String>,
@@ -62,14 +62,14 @@ type State = Data<Mutex<Inner>>;
 
 /// A running server. It stops when it is dropped.
 #[derive(Debug)]
-pub struct ScriptedMcp {
+pub struct ProxiedMcp {
     /// The address of the server.
     pub url: String,
     state: State,
     handle: ServerHandle,
 }
 
-impl Drop for ScriptedMcp {
+impl Drop for ProxiedMcp {
     fn drop(&mut self) {
         drop(self.handle.stop(false));
     }
@@ -79,7 +79,7 @@ fn lock(state: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl ScriptedMcp {
+impl ProxiedMcp {
     /// Starts it on a free port.
     ///
     /// # Errors
@@ -109,12 +109,12 @@ impl ScriptedMcp {
     }
 
     /// Changes its habits.
-    pub fn script(&self, change: impl FnOnce(&mut McpScript)) {
+    pub fn script(&self, change: impl FnOnce(&mut ProxiedMcpScript)) {
         change(&mut lock(&self.state).script);
     }
 
     /// What it got since the last look.
-    pub fn take_seen(&self) -> Vec<McpSeen> {
+    pub fn take_seen(&self) -> Vec<ProxiedMcpSeen> {
         std::mem::take(&mut lock(&self.state).seen)
     }
 
@@ -225,7 +225,7 @@ async fn mcp(req: HttpRequest, state: State, body: Bytes) -> HttpResponse {
         headers.get("authorization").and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
     if token.is_some() {
         let (method, body) = (req.method().to_string(), text.clone());
-        state.seen.push(McpSeen { method, headers: headers.clone(), body });
+        state.seen.push(ProxiedMcpSeen { method, headers: headers.clone(), body });
     }
     if !token.is_some_and(|token| state.valid.contains(&token)) {
         return unauthorized(&state.origin);
