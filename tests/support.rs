@@ -4,7 +4,7 @@ pub(crate) mod booking;
 pub(crate) mod connecting;
 mod connections;
 pub(crate) mod mcp;
-pub(crate) mod mcp_clients;
+pub(crate) mod mcp_scene;
 mod networks;
 mod tenants;
 mod upstreams;

@@ -8,7 +8,7 @@ use causeway_testkit::{Agent, Answer, OauthClient, Response};
 use causeway_types::{ClientId, TenantId};
 use serde_json::{Value, json};
 
-use crate::support::mcp_clients::{McpClients, SERVER, call_of, param, until};
+use crate::support::mcp_scene::{McpScene, SERVER, authorization_for, call_of, param, until};
 use crate::support::on_each_database;
 
 /// The challenge of an answer.
@@ -25,7 +25,7 @@ fn connect_url(answer: &Answer) -> String {
 }
 
 /// Changes what the operator has entered about the client, which has not come yet.
-async fn change_client(scene: &McpClients, change: fn(&mut Client)) -> Result<()> {
+async fn change_client(scene: &McpScene, change: fn(&mut Client)) -> Result<()> {
     let id = ClientId::new(&*scene.client.client_id);
     let store = scene.app.store();
     store
@@ -48,9 +48,9 @@ on_each_database! {
     /// One authorization leads from our consent page to the upstream and back to the client, and calls go through from then
     /// on, with the upstream's token and without the client's.
     async fn the_first_time_is_one_flow(database) {
-        let scene = McpClients::set(database).await?;
+        let scene = McpScene::set(database).await?;
         let (agent, endpoint) = (&scene.agent, scene.endpoint(SERVER));
-        let authorization = scene.authorization(&scene.client, &endpoint);
+        let authorization = authorization_for(&scene.client, &endpoint);
         let consent = scene.client.reach_consent(agent, &scene.upstream, &authorization).await?;
         let page = agent.get(&consent).await?;
         assert!(page.text.contains("The Tools"), "{page:?}");
@@ -75,10 +75,10 @@ on_each_database! {
 
     /// Several agents of one user share a connection: the second asks on our page, and the upstream is not asked again.
     async fn agents_share_a_connection(database) {
-        let scene = McpClients::set(database).await?;
+        let scene = McpScene::set(database).await?;
         scene.token().await?;
         let (agent, other) = (Agent::default(), OauthClient::register_as(&scene.agent, &scene.app.issuer, json!({})).await?);
-        let authorization = scene.authorization(&other, &scene.endpoint(SERVER));
+        let authorization = authorization_for(&other, &scene.endpoint(SERVER));
         let consent = other.reach_consent(&agent, &scene.upstream, &authorization).await?;
         let page = agent.get(&consent).await?.text;
         assert!(page.contains("Use your connection to <bdi>The Tools</bdi>"), "{page}");
@@ -90,18 +90,18 @@ on_each_database! {
 
     /// What ends at the upstream is an error for the client, in words.
     async fn a_declined_upstream_ends_the_authorization(database) {
-        let scene = McpClients::set(database).await?;
+        let scene = McpScene::set(database).await?;
         scene.server.script(|script| script.declines = true);
-        let authorization = scene.authorization(&scene.client, &scene.endpoint(SERVER));
+        let authorization = authorization_for(&scene.client, &scene.endpoint(SERVER));
         let answer = scene.allow(&scene.agent, &scene.client, &authorization).await?;
         let back = scene.follow(&scene.agent, &scene.client, answer).await?;
         assert_eq!(param(&back, "error").as_deref(), Some("access_denied"), "{back}");
         assert!(param(&back, "error_description").unwrap().contains("The Tools"), "{back}");
         assert_eq!(param(&back, "state"), Some(authorization.state), "{back}");
         scene.server.script(|script| (script.declines, script.is_gone) = (false, true));
-        let scene = McpClients::set(database).await?;
+        let scene = McpScene::set(database).await?;
         scene.server.script(|script| script.is_gone = true);
-        let authorization = scene.authorization(&scene.client, &scene.endpoint(SERVER));
+        let authorization = authorization_for(&scene.client, &scene.endpoint(SERVER));
         let answer = scene.allow(&scene.agent, &scene.client, &authorization).await?;
         let back = scene.follow(&scene.agent, &scene.client, answer).await?;
         assert_eq!(param(&back, "error").as_deref(), Some("temporarily_unavailable"), "{back}");
@@ -110,8 +110,8 @@ on_each_database! {
 
     /// Nobody skips consent by the address to which the upstream sends the browser.
     async fn the_way_back_needs_consent(database) {
-        let scene = McpClients::set(database).await?;
-        let authorization = scene.authorization(&scene.client, &scene.endpoint(SERVER));
+        let scene = McpScene::set(database).await?;
+        let authorization = authorization_for(&scene.client, &scene.endpoint(SERVER));
         let consent = scene.client.reach_consent(&scene.agent, &scene.upstream, &authorization).await?;
         let request = param(&url::Url::parse(&consent)?, "request").unwrap();
         for forged in ["", "1 0", "v1.k.AAAA"] {
@@ -124,7 +124,7 @@ on_each_database! {
     /// RFC 9728: the challenge leads to the metadata of this endpoint. Names that there are not look alike everywhere; paths of
     /// connections look alike whether or not there is one.
     async fn metadata_of_each_endpoint(database) {
-        let scene = McpClients::set(database).await?;
+        let scene = McpScene::set(database).await?;
         let token = scene.token().await?;
         let connection = scene.agent.get_with(&scene.app.at("/api/mcp"), &token).await?;
         assert_eq!(connection.status, 401, "a token for an endpoint is none for the server: {connection:?}");
@@ -145,7 +145,7 @@ on_each_database! {
             assert_eq!(scene.agent.get(&metadata).await?.status, 404, "{unknown}");
             let answer = scene.agent.post_body(&scene.endpoint(unknown), "application/json", "{}").await?;
             assert_eq!(answer.status, 404, "{unknown}");
-            let authorization = scene.authorization(&scene.client, &scene.endpoint(unknown));
+            let authorization = authorization_for(&scene.client, &scene.endpoint(unknown));
             let refused = scene.agent.get(&authorization.url(&scene.app.issuer)).await?;
             assert!(refused.text.contains("invalid_target") || refused.redirect_param("error").as_deref() == Some("invalid_target"), "{refused:?}");
         }
@@ -155,7 +155,7 @@ on_each_database! {
     /// RFC 8707: a token for one endpoint is none for another, for the relay, for XRPC, or for the server itself; and one that
     /// names no endpoint is none for any.
     async fn a_token_is_for_one_endpoint(database) {
-        let scene = McpClients::set(database).await?;
+        let scene = McpScene::set(database).await?;
         let tokens = scene.tokens_for(&scene.agent, &scene.client, &scene.endpoint(SERVER)).await?;
         for path in ["/mcp/others", "/mcp/c/cs_17", "/oauth/userinfo", "/api/session", "/xrpc/com.atproto.server.getSession", "/relay/cs_17/me", "/api/mcp"] {
             let answer = scene.agent.get_with(&scene.app.at(path), &tokens.access_token).await?;
@@ -175,7 +175,7 @@ on_each_database! {
     /// Headers of the protocol and of traces pass, and nothing that is the caller's own; nothing of the server's authorization
     /// or cookies comes back.
     async fn headers(database) {
-        let scene = McpClients::set(database).await?;
+        let scene = McpScene::set(database).await?;
         let token = scene.token().await?;
         scene.server.take_seen();
         let passing = [
@@ -203,7 +203,7 @@ on_each_database! {
 
     /// Scripts call from the client's own sites and from those that the operator allows, and read what they need to.
     async fn origins(database) {
-        let scene = McpClients::set(database).await?;
+        let scene = McpScene::set(database).await?;
         let token = scene.token().await?;
         let own = url::Url::parse(&scene.client.redirect_uri)?.origin().ascii_serialization();
         for (origin, status) in [(&*own, 200), ("https://evil.example", 403), ("null", 403)] {
@@ -225,7 +225,7 @@ on_each_database! {
     /// Sessions of the server are ours for the client: bound to user, client and connection, good after a restart and at
     /// another node.
     async fn sessions(database) {
-        let scene = McpClients::set(database).await?;
+        let scene = McpScene::set(database).await?;
         let token = scene.token().await?;
         scene.server.script(|script| script.sessions = true);
         let initialize = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25"}});
@@ -255,7 +255,7 @@ on_each_database! {
 
     /// Streams begin at once, have no end of their own, tell proxies not to hold them, and end when the caller leaves.
     async fn streams(database) {
-        let scene = McpClients::set(database).await?;
+        let scene = McpScene::set(database).await?;
         let token = scene.token().await?;
         let mut response = scene.ask("GET", &token).header("last-event-id", "6").send().await?;
         assert_eq!((response.status().as_u16(), &response.headers()["content-type"]), (200, &"text/event-stream".parse()?));
@@ -274,7 +274,7 @@ on_each_database! {
 
     /// A refused access token is renewed once, and the message sent again.
     async fn a_refused_token_is_renewed(database) {
-        let scene = McpClients::set(database).await?;
+        let scene = McpScene::set(database).await?;
         let token = scene.token().await?;
         scene.app.clock.advance(120);
         scene.server.forget_tokens();
@@ -282,14 +282,14 @@ on_each_database! {
         let answer = scene.call(&token).await?;
         assert_eq!((answer.status, &answer.json()["result"]["content"][0]["text"]), (200, &json!("done")), "{answer:?}");
         let seen = scene.server.take_seen();
-        assert_eq!(seen.iter().map(|seen| &*seen.body).collect::<Vec<_>>(), [call_of("read").to_string(); 2]);
+        assert_eq!(seen.iter().map(|seen| &*seen.body).collect::<Vec<_>>(), [&*call_of("read").to_string(), &*call_of("read").to_string()]);
         assert_eq!(scene.server.authorizations(), 1);
         Ok(())
     }
 
     /// A connection that has ended is an answer in the words of each revision, with the URL, status 200 and the request's id.
     async fn the_user_has_to_connect_again(database) {
-        let scene = McpClients::set(database).await?;
+        let scene = McpScene::set(database).await?;
         let token = scene.token().await?;
         scene.app.clock.advance(7200);
         scene.server.script(|script| script.no_refresh = true);
@@ -345,7 +345,7 @@ on_each_database! {
 
     /// A demand for more scopes is a prompt as well.
     async fn a_server_demands_more_scopes(database) {
-        let scene = McpClients::set(database).await?;
+        let scene = McpScene::set(database).await?;
         let token = scene.token().await?;
         scene.server.script(|script| script.demands = Some("write"));
         let answer = scene.send(&token, Some("2025-11-25"), &call_of("write")).await?;
@@ -357,7 +357,7 @@ on_each_database! {
 
     /// A client without access to the user's connection is told to connect, and never uses it.
     async fn access_is_the_clients(database) {
-        let scene = McpClients::set(database).await?;
+        let scene = McpScene::set(database).await?;
         let token = scene.token().await?;
         let id = ClientId::new(&*scene.client.client_id);
         let servers = scene.servers().await?;
@@ -373,7 +373,7 @@ on_each_database! {
 
     /// `/mcp/c/{connection_id}` serves one connection; another user's, and one that there is not, are the same to everybody.
     async fn one_connection(database) {
-        let scene = McpClients::set(database).await?;
+        let scene = McpScene::set(database).await?;
         scene.token().await?;
         let connection = scene.servers().await?["servers"][1]["connection_id"].as_str().unwrap().to_owned();
         let endpoint = scene.endpoint(&format!("c/{connection}"));
@@ -390,7 +390,7 @@ on_each_database! {
 
     /// The user's servers, with their states and the pages to connect at.
     async fn the_list_of_servers(database) {
-        let scene = McpClients::set(database).await?;
+        let scene = McpScene::set(database).await?;
         let servers = scene.servers().await?;
         let of = |servers: &Value, n: usize| (servers["servers"][n]["provider"].clone(), servers["servers"][n]["state"].clone());
         assert_eq!(of(&servers, 0), (json!("others"), json!("not_connected")), "{servers}");
@@ -406,7 +406,7 @@ on_each_database! {
 
     /// The operator says which tools a client may call: others are neither listed nor called.
     async fn tools_of_a_client(database) {
-        let scene = McpClients::set(database).await?;
+        let scene = McpScene::set(database).await?;
         change_client(&scene, |client| {
             client.entitlements.mcp_tools = [("tools".to_owned(), vec!["read".to_owned()])].into();
         })

@@ -16,6 +16,7 @@ arguments = parser.parse_args()
 
 listener = socket.socket()
 listener.bind(("127.0.0.1", 0))
+listener.listen(128)
 origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 if arguments.kind == "fastmcp":

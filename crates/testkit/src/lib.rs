@@ -19,8 +19,8 @@ mod mcp;
 mod mcp_peers;
 mod oidc;
 mod provider;
+mod proxied_mcp;
 mod realnet;
-mod scripted_tools;
 mod upstream;
 
 pub use agent::{Agent, Answer};
@@ -44,9 +44,9 @@ pub use provider::{
     Authentication, Bot, ExpiryShape, ManagedPage, ProviderCall, ProviderScript, Rotation, ScriptedProvider,
     TokenShape,
 };
+pub use proxied_mcp::{ProxiedMcp, ProxiedMcpScript, ProxiedMcpSeen};
 pub use realnet::{Account, Driver, PdsRelease, RealNet, TlsProxy, UserAt, scope_reference};
 pub use reqwest::{RequestBuilder, Response};
-pub use scripted_tools::{ScriptedTools, ToolsScript, ToolsSeen};
 pub use upstream::{Fault, Nonces, Script, ScriptedUpstream, TokenRefusal, XrpcReply, XrpcSeen};
 
 use std::future::Future;

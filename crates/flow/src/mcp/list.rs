@@ -58,8 +58,11 @@ pub async fn list(ctx: &Ctx, bearer: &Bearer) -> Result<Vec<McpServer>, McpError
     let find = |provider: &Provider| {
         connections.iter().find(|connection| connection.head.provider() == provider.name.as_str())
     };
-    let mut rows: Vec<(&Provider, Option<&Connection>)> =
-        catalog.iter().filter(|provider| is_server(provider)).map(|provider| (provider, find(provider))).collect();
+    let mut rows: Vec<(&Provider, Option<&Connection>)> = catalog
+        .iter()
+        .filter(|provider| is_server(provider))
+        .map(|provider| (provider, find(provider)))
+        .collect();
     // Those of definitions for many servers.
     rows.extend(connections.iter().filter_map(|connection| {
         let provider = catalog.find(connection.head.provider()).filter(|provider| !is_server(provider))?;

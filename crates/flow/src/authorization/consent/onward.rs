@@ -95,4 +95,3 @@ pub(super) async fn signed_in_user(
     let user = first_time::user_of(ctx, request, &session.atproto()?.did).await?;
     user.ok_or(ConsentError::Gone)
 }
-

@@ -184,6 +184,7 @@ impl RelayRequest {
             headers: vec![json(CONTENT_TYPE), accept],
             body: RelayBody::Whole(message),
             repeats: Repeats::Any,
+            waits: Waits::Usual,
         }
     }
 

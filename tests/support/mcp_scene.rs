@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use causeway_flow::CtxParts;
 use causeway_providers::Catalog;
 use causeway_testkit::{
-    Agent, Answer, Authorization, Environment, OauthClient, RequestBuilder, ScriptedTools, ScriptedUpstream,
+    Agent, Answer, Authorization, Environment, OauthClient, ProxiedMcp, RequestBuilder, ScriptedUpstream,
     TestApp, TestDatabase, Tokens, decide,
 };
 use serde_json::{Value, json};
@@ -18,9 +18,9 @@ use super::{DID, HANDLE};
 pub(crate) const SERVER: &str = "tools";
 
 /// A server of ours with the scripted one among its providers, and an MCP client that registered itself.
-pub(crate) struct McpClients {
+pub(crate) struct McpScene {
     pub(crate) app: TestApp,
-    pub(crate) server: ScriptedTools,
+    pub(crate) server: ProxiedMcp,
     pub(crate) upstream: ScriptedUpstream,
     pub(crate) agent: Agent,
     pub(crate) client: OauthClient,
@@ -35,13 +35,13 @@ pub(crate) fn catalog(url: &str) -> Result<Catalog> {
     Ok(Catalog::load(Some(directory.path()))?)
 }
 
-impl McpClients {
+impl McpScene {
     pub(crate) async fn set(database: &TestDatabase) -> Result<Self> {
-        let server = ScriptedTools::start()?;
+        let server = ProxiedMcp::start()?;
         Self::of(database, server).await
     }
 
-    async fn of(database: &TestDatabase, server: ScriptedTools) -> Result<Self> {
+    async fn of(database: &TestDatabase, server: ProxiedMcp) -> Result<Self> {
         let upstream = ScriptedUpstream::start(HANDLE, DID)?;
         let app = start(database, &upstream.environment(), &server.url, |_| {}).await?;
         let agent = Agent::default();
@@ -61,13 +61,6 @@ impl McpClients {
     /// The address of an endpoint.
     pub(crate) fn endpoint(&self, name: &str) -> String {
         self.app.at(&format!("/mcp/{name}"))
-    }
-
-    /// An authorization request for an endpoint.
-    pub(crate) fn authorization(&self, client: &OauthClient, resource: &str) -> Authorization {
-        let mut authorization = client.authorization(Some(HANDLE));
-        authorization.params.push(("resource".to_owned(), resource.to_owned()));
-        authorization
     }
 
     /// The answer of the consent page to "allow", from the beginning of an authorization on.
@@ -113,7 +106,7 @@ impl McpClients {
         client: &OauthClient,
         resource: &str,
     ) -> Result<Tokens> {
-        let authorization = self.authorization(client, resource);
+        let authorization = authorization_for(client, resource);
         let answer = self.allow(agent, client, &authorization).await?;
         let back = self.follow(agent, client, answer).await?;
         let code = param(&back, "code").with_context(|| back.to_string())?;
@@ -146,6 +139,13 @@ impl McpClients {
     pub(crate) async fn call(&self, token: &str) -> Result<Answer> {
         self.send(token, None, &call_of("read")).await
     }
+}
+
+/// An authorization request for an endpoint.
+pub(crate) fn authorization_for(client: &OauthClient, resource: &str) -> Authorization {
+    let mut authorization = client.authorization(Some(HANDLE));
+    authorization.params.push(("resource".to_owned(), resource.to_owned()));
+    authorization
 }
 
 /// A call of a tool.
@@ -184,7 +184,7 @@ pub(crate) async fn start(
     .await
 }
 
-impl McpClients {
+impl McpScene {
     /// The servers of the user, by a token for the server itself.
     pub(crate) async fn servers(&self) -> Result<Value> {
         let client = OauthClient::register_as(&self.agent, &self.app.issuer, json!({})).await?;

@@ -1,8 +1,9 @@
-//! A scripted MCP server with its own authorization server.
+//! A small MCP server with its own authorization server, for tests of what passes through ours.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::web::{Bytes, Data, Form, Query};
@@ -14,7 +15,7 @@ use url::Url;
 
 /// A request that the server got.
 #[derive(Clone, Debug)]
-pub struct ToolsSeen {
+pub struct ProxiedMcpSeen {
     /// Its method.
     pub method: String,
     /// Its headers, by names in lower case.
@@ -26,7 +27,7 @@ pub struct ToolsSeen {
 /// The habits of the server.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a habit by itself")]
-pub struct ToolsScript {
+pub struct ProxiedMcpScript {
     /// Answers calls with events.
     pub events: bool,
     /// Refuses this many access tokens, although they are good.
@@ -46,8 +47,8 @@ pub struct ToolsScript {
 #[derive(Debug, Default)]
 struct Inner {
     origin: String,
-    script: ToolsScript,
-    seen: Vec<ToolsSeen>,
+    script: ProxiedMcpScript,
+    seen: Vec<ProxiedMcpSeen>,
     issued: usize,
     valid: Vec<String>,
     refresh_tokens: Vec<String>,
@@ -61,14 +62,14 @@ type State = Data<Mutex<Inner>>;
 
 /// A running server. It stops when it is dropped.
 #[derive(Debug)]
-pub struct ScriptedTools {
+pub struct ProxiedMcp {
     /// The address of the server.
     pub url: String,
     state: State,
     handle: ServerHandle,
 }
 
-impl Drop for ScriptedTools {
+impl Drop for ProxiedMcp {
     fn drop(&mut self) {
         drop(self.handle.stop(false));
     }
@@ -78,7 +79,7 @@ fn lock(state: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl ScriptedTools {
+impl ProxiedMcp {
     /// Starts it on a free port.
     ///
     /// # Errors
@@ -108,12 +109,12 @@ impl ScriptedTools {
     }
 
     /// Changes its habits.
-    pub fn script(&self, change: impl FnOnce(&mut ToolsScript)) {
+    pub fn script(&self, change: impl FnOnce(&mut ProxiedMcpScript)) {
         change(&mut lock(&self.state).script);
     }
 
     /// What it got since the last look.
-    pub fn take_seen(&self) -> Vec<ToolsSeen> {
+    pub fn take_seen(&self) -> Vec<ProxiedMcpSeen> {
         std::mem::take(&mut lock(&self.state).seen)
     }
 
@@ -224,7 +225,7 @@ async fn mcp(req: HttpRequest, state: State, body: Bytes) -> HttpResponse {
         headers.get("authorization").and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
     if token.is_some() {
         let (method, body) = (req.method().to_string(), text.clone());
-        state.seen.push(ToolsSeen { method, headers: headers.clone(), body });
+        state.seen.push(ProxiedMcpSeen { method, headers: headers.clone(), body });
     }
     if !token.is_some_and(|token| state.valid.contains(&token)) {
         return unauthorized(&state.origin);
@@ -239,9 +240,10 @@ async fn mcp(req: HttpRequest, state: State, body: Bytes) -> HttpResponse {
         let begun = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(
             b"id: 7\ndata: {\"method\":\"begun\"}\n\n",
         ))]);
-        let endless = begun.chain(stream::pending().map(move |part| {
-            let _ = &open;
-            part
+        // Whether its reader is there shows when something is written.
+        let endless = begun.chain(stream::unfold(open, |open| async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Some((Ok(Bytes::from_static(b":\n\n")), open))
         }));
         return HttpResponse::Ok().content_type("text/event-stream").streaming(endless);
     }
