@@ -1,6 +1,5 @@
 //! Sessions at sites that know nothing but a form and cookies: how users sign in, and how their sessions are used.
 
-use anyhow::Result;
 use causeway_flow::operations::sweep::sweep_all;
 use causeway_flow::upstream::keeper::keep_alive::refresh_due_sessions;
 use causeway_store::{StoreError, testing};

@@ -1,6 +1,5 @@
 //! Sessions at sites that end, fail to be renewed, or change meanwhile.
 
-use anyhow::Result;
 use causeway_testkit::Fault;
 use serde_json::json;
 use std::time::Duration;

@@ -10,7 +10,7 @@ use causeway_testkit::{
 use serde_json::{Value, json};
 use url::Url;
 
-use super::connecting::{PROVIDER, ask, catalog, change, client, param};
+use super::connecting::{PROVIDER, ask, catalog, client, param};
 use super::{DID, HANDLE, hidden};
 
 /// A server that knows the site, and a client that may use it.
@@ -136,13 +136,5 @@ impl Booking {
     pub(crate) async fn shown(&self, id: &str) -> Result<Value> {
         let request = ask(&self.app, &self.client, "GET", &format!("/api/connections/{id}"));
         Ok(self.agent.send(request).await?.json())
-    }
-
-    /// Changes the client as the operator does.
-    pub(crate) async fn grant(
-        &self,
-        change_it: impl Fn(&mut causeway_domain::client::Client) + Send + 'static,
-    ) -> Result<()> {
-        change(&self.app, &self.client, change_it).await
     }
 }

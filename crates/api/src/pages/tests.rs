@@ -198,7 +198,7 @@ fn hostile(lang: Lang) -> Vec<String> {
         }
     }
     let field = |kind| ConnectField { name: evil(), label: Some(evil()), kind };
-    let form = ConnectForm {
+    let site_form = ConnectForm {
         origin: evil(),
         fields: [FormFieldType::Text, FormFieldType::Email, FormFieldType::Password, FormFieldType::Otp]
             .map(field)
@@ -218,7 +218,7 @@ fn hostile(lang: Lang) -> Vec<String> {
                 title: evil(),
                 host: Some(evil()),
                 scopes: vec![evil()],
-                form: Some(form.clone()),
+                form: Some(site_form.clone()),
             };
             2
         ],
