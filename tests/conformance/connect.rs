@@ -514,7 +514,10 @@ on_each_database! {
     async fn confirmations_at_once_take_one_place(database) {
         let scene = Connecting::set(database).await?;
         for _ in 0..4 {
-            let links = [scene.open(json!({})).await?.1, scene.open(json!({})).await?.1, scene.open(json!({})).await?.1];
+            let mut links = Vec::new();
+            for state in ["1", "2", "3"] {
+                links.push(scene.open(json!({"state": state})).await?.1);
+            }
             let [a, b, c] = [(); 3].map(|()| Agent::default());
             let (a, b, c) = tokio::try_join!(scene.run(&a, &links[0]), scene.run(&b, &links[1]), scene.run(&c, &links[2]))?;
             let (a, b, c) = tokio::try_join!(scene.confirm(&a, "17"), scene.confirm(&b, "17"), scene.confirm(&c, "17"))?;
@@ -527,10 +530,26 @@ on_each_database! {
         Ok(())
     }
 
+    /// Equal requests at once, on two servers, are one connect session until a browser begins with it; what the client tells
+    /// apart stays apart.
+    async fn equal_requests_are_one_session(database) {
+        let scene = Connecting::set(database).await?;
+        let beside = scene.beside(database).await?;
+        let made = (0..10).map(|n| make(if n % 2 == 0 { &scene.app } else { &beside }, &scene.client, json!({})));
+        let made = futures_util::future::try_join_all(made).await?;
+        let id = |answer: &causeway_testkit::Answer| answer.json()["connect_session_id"].clone();
+        assert!(made.iter().all(|answer| answer.status == 201 && id(answer) == id(&made[0])), "{made:?}");
+        let (_, url) = scene.open(json!({})).await?;
+        assert_ne!(scene.open(json!({"state": "another"})).await?.1, url);
+        scene.leave(&Agent::default(), &url).await?;
+        assert_ne!(scene.open(json!({})).await?.1, url, "a user who asks again gets a new link");
+        Ok(())
+    }
+
     /// An entitlement that the operator withdraws is withdrawn from then on, wherever the client's user is.
     async fn a_withdrawn_entitlement_counts_at_each_step(database) {
         let scene = Connecting::set(database).await?;
-        let links = [scene.open(json!({})).await?.1, scene.open(json!({})).await?.1];
+        let links = [scene.open(json!({"state": "1"})).await?.1, scene.open(json!({"state": "2"})).await?.1];
         let agent = Agent::default();
         let back = scene.run(&agent, &scene.open(json!({})).await?.1).await?;
         let callback = approve(&scene.leave(&agent, &links[1]).await?).await?;
