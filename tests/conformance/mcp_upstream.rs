@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use causeway_flow::connection::coalesce::AskedBy;
-use causeway_flow::connection::error::ConnectionError;
+use causeway_flow::connection::error::UseError;
 use causeway_flow::connection::mcp::{self, McpAccess, Need, PromptError, demanded_scopes};
 use causeway_flow::upstream::relay::RelayError;
 use causeway_flow::upstream::session::SessionError;
@@ -16,8 +16,8 @@ use crate::support::{OTHER_DID, OTHER_HANDLE, count, on_each_database};
 /// A change of what the server does.
 type Change = fn(&mut causeway_testkit::McpScript);
 
-fn needs_reauth(outcome: &Result<causeway_flow::upstream::relay::RelayAnswer, ConnectionError>) -> bool {
-    matches!(outcome, Err(ConnectionError::Relay(RelayError::Session(SessionError::ReauthRequired { .. }))))
+fn needs_reauth(outcome: &Result<causeway_flow::upstream::relay::RelayAnswer, UseError>) -> bool {
+    matches!(outcome, Err(UseError::Relay(RelayError::Session(SessionError::ReauthRequired { .. }))))
 }
 
 on_each_database! {

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use causeway_domain::client::Client;
 use causeway_flow::CtxParts;
 use causeway_flow::connection::coalesce::AskedBy;
-use causeway_flow::connection::error::ConnectionError;
+use causeway_flow::connection::error::UseError;
 use causeway_flow::connection::mcp::{self, McpAccess, McpUser, Need, Prompt, PromptError};
 use causeway_flow::upstream::relay::{RelayAnswer, RelayRequest};
 use causeway_store::{DatabaseUrl, StoreError, clients};
@@ -109,11 +109,7 @@ impl McpScene {
     }
 
     /// Calls the MCP server at `app`.
-    pub(crate) async fn call_at(
-        &self,
-        app: &TestApp,
-        method: &str,
-    ) -> Result<Result<RelayAnswer, ConnectionError>> {
+    pub(crate) async fn call_at(&self, app: &TestApp, method: &str) -> Result<Result<RelayAnswer, UseError>> {
         let user = self.user().await?;
         let found = mcp::find_for(&app.ctx, &user, PROVIDER).await?;
         let McpAccess::Ready(open) = found else { anyhow::bail!("{found:?}") };
@@ -121,7 +117,7 @@ impl McpScene {
         Ok(open.call(&app.ctx, RelayRequest::mcp(message.to_string().into())).await)
     }
 
-    pub(crate) async fn call(&self, method: &str) -> Result<Result<RelayAnswer, ConnectionError>> {
+    pub(crate) async fn call(&self, method: &str) -> Result<Result<RelayAnswer, UseError>> {
         self.call_at(&self.app, method).await
     }
 

@@ -336,7 +336,7 @@ fn resources(book: &mut Book) {
         Relay(RelayError::NoAccount), Internal(inside()),
     });
     every!(book, json, McpError {
-        Unknown, Unreadable, Call(ConnectionError::NotFound), Internal(Internal::Inconsistent(DETAIL)),
+        Unknown, Unreadable, Call(UseError::NotFound), Internal(Internal::Inconsistent(DETAIL)),
     });
     every!(book, json, DeauthorizeError {
         NotFound, Signed(SignedRequestError::Signature), Code, Internal(inside()),

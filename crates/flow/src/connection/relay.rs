@@ -40,7 +40,7 @@ pub async fn open(
 
 impl OpenConnection {
     /// A connection whose kind passes no headers by itself: its caller knows which.
-    pub(super) fn of(ctx: &Ctx, connection: UsableConnection) -> Result<Self, ConnectionError> {
+    pub(super) fn of(ctx: &Ctx, connection: UsableConnection) -> Result<Self, UseError> {
         let upstream = ctx.upstreams().of(&connection.head)?;
         Ok(Self { connection, headers: PassingHeaders::default(), upstream })
     }

@@ -14,7 +14,7 @@ use super::message::{Messages, OWN_STATE, Resumed, without_own_state};
 use super::tools::ToolFilter;
 use super::{endpoint, session_id};
 use crate::connection::coalesce::AskedBy;
-use crate::connection::error::ConnectionError;
+use crate::connection::error::UseError;
 use crate::connection::mcp::{self, McpAccess, Need, PromptError};
 use crate::connection::relay::OpenConnection;
 use crate::ctx::Ctx;
@@ -74,7 +74,7 @@ pub enum McpError {
     Unreadable,
     /// The call failed.
     #[error(transparent)]
-    Call(#[from] ConnectionError),
+    Call(#[from] UseError),
     /// Ours.
     #[error(transparent)]
     Internal(#[from] Internal),
@@ -181,11 +181,11 @@ pub async fn call(ctx: &Ctx, caller: &McpCaller, mut request: McpRequest) -> Res
             }
             None => pass(ctx, caller, &connection_id, tools, answer).await,
         },
-        Err(ConnectionError::Relay(RelayError::Session(SessionError::ReauthRequired { .. }))) => {
+        Err(UseError::Relay(RelayError::Session(SessionError::ReauthRequired { .. }))) => {
             asked.connect(&request, Need::Reauth(&connection_id)).await
         }
         // It has ended meanwhile.
-        Err(ConnectionError::NotFound) => match &caller.endpoint {
+        Err(UseError::NotFound) => match &caller.endpoint {
             McpEndpoint::Provider(_) => asked.connect(&request, Need::Connection).await,
             McpEndpoint::Connection(_) => Err(McpError::Unknown),
         },
@@ -225,7 +225,7 @@ async fn find<'a>(ctx: &Ctx, caller: &'a McpCaller) -> Result<Found<'a>, McpErro
         (Ok(McpAccess::NotGranted(_) | McpAccess::None), McpEndpoint::Provider(name)) => {
             Ok(Found::Nothing(name))
         }
-        (Ok(_) | Err(ConnectionError::NotFound), _) => Err(McpError::Unknown),
+        (Ok(_) | Err(UseError::NotFound), _) => Err(McpError::Unknown),
         (Err(error), _) => Err(error.into()),
     }
 }

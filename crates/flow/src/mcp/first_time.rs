@@ -10,7 +10,7 @@ use url::Url;
 use super::endpoint;
 use crate::client::lookup;
 use crate::connection::begin::BeginError;
-use crate::connection::error::ConnectionError;
+use crate::connection::error::UseError;
 use crate::connection::mcp::{self, McpAccess, McpUser};
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -70,7 +70,7 @@ pub(crate) async fn asked(
             Ok(McpAccess::Ready(open)) if open.head().state == SessionState::Active => Step::Nothing,
             Ok(McpAccess::NotGranted(id)) => Step::Share(id),
             Ok(McpAccess::Ready(_) | McpAccess::None) => Step::Connect,
-            Err(ConnectionError::Internal(error)) => return Err(error),
+            Err(UseError::Internal(error)) => return Err(error),
             Err(error) => {
                 tracing::warn!(%error, provider, "the MCP server cannot be used");
                 continue;
@@ -86,7 +86,7 @@ pub(crate) async fn share(ctx: &Ctx, user: &McpUser, id: &UpstreamSessionId) -> 
     match mcp::grant_access(ctx, user, id).await {
         // One that has ended meanwhile: the client is told when it calls.
         Ok(_) => Ok(()),
-        Err(ConnectionError::Internal(error)) => Err(error),
+        Err(UseError::Internal(error)) => Err(error),
         Err(error) => {
             tracing::warn!(%error, connection = %id, "the client has no access to the connection");
             Ok(())

@@ -8,7 +8,7 @@ use causeway_store::{PageRequest, TenantScope};
 use causeway_types::{SessionKind, UpstreamSessionId};
 
 use super::{McpUser, is_mcp};
-use crate::connection::error::ConnectionError;
+use crate::connection::error::UseError;
 use crate::connection::relay::OpenConnection;
 use crate::connection::usable::{self, UsableConnection};
 use crate::ctx::Ctx;
@@ -31,10 +31,10 @@ pub enum McpAccess {
 /// Finds the user's connection at a server.
 ///
 /// # Errors
-/// [`ConnectionError::NotFound`] when there is no such MCP server.
-pub async fn find_for(ctx: &Ctx, user: &McpUser, provider: &str) -> Result<McpAccess, ConnectionError> {
+/// [`UseError::NotFound`] when there is no such MCP server.
+pub async fn find_for(ctx: &Ctx, user: &McpUser, provider: &str) -> Result<McpAccess, UseError> {
     if !is_mcp(ctx, provider) {
-        return Err(ConnectionError::NotFound);
+        return Err(UseError::NotFound);
     }
     let (owner, name) = (user.user()?, provider.to_owned());
     let find = move |scope: &mut TenantScope<'_>| {
@@ -46,12 +46,8 @@ pub async fn find_for(ctx: &Ctx, user: &McpUser, provider: &str) -> Result<McpAc
 /// Finds a connection of the user's by its identifier; those of others look like none.
 ///
 /// # Errors
-/// [`ConnectionError`].
-pub async fn find_by_id(
-    ctx: &Ctx,
-    user: &McpUser,
-    id: &UpstreamSessionId,
-) -> Result<McpAccess, ConnectionError> {
+/// [`UseError`].
+pub async fn find_by_id(ctx: &Ctx, user: &McpUser, id: &UpstreamSessionId) -> Result<McpAccess, UseError> {
     let (owner, id) = (user.user()?, id.clone());
     let find = move |scope: &mut TenantScope<'_>| {
         let found = heads::find_connection(scope, &id)?;
@@ -66,7 +62,7 @@ async fn find_in(
     ctx: &Ctx,
     user: &McpUser,
     find: impl Fn(&mut TenantScope<'_>) -> Result<Option<UpstreamSessionId>, Internal> + Send + 'static,
-) -> Result<McpAccess, ConnectionError> {
+) -> Result<McpAccess, UseError> {
     let (ring, client_id) = (ctx.ring(), user.client.client_id.clone());
     let finding = move |scope: &mut TenantScope<'_>| {
         let Some(id) = find(scope)? else { return Ok::<_, Internal>(None) };
@@ -84,7 +80,7 @@ async fn find_in(
     }
     match usable::note_use(ctx, &head).await {
         Ok(()) => {}
-        Err(ConnectionError::NotFound) => return Ok(McpAccess::None),
+        Err(UseError::NotFound) => return Ok(McpAccess::None),
         Err(error) => return Err(error),
     }
     let connection = UsableConnection { head, credentials, registration, account: None };
@@ -94,12 +90,8 @@ async fn find_in(
 /// Lets the client use a connection of the user's, who has consented to it; `false`: they have no such connection.
 ///
 /// # Errors
-/// [`ConnectionError::Internal`].
-pub async fn grant_access(
-    ctx: &Ctx,
-    user: &McpUser,
-    id: &UpstreamSessionId,
-) -> Result<bool, ConnectionError> {
+/// [`UseError::Internal`].
+pub async fn grant_access(ctx: &Ctx, user: &McpUser, id: &UpstreamSessionId) -> Result<bool, UseError> {
     let (owner, client_id, now, id) = (user.user()?, user.client.client_id.clone(), ctx.now(), id.clone());
     let grant = move |scope: &mut TenantScope<'_>| {
         let found = heads::find_connection(scope, &id)?;
@@ -121,8 +113,8 @@ pub async fn grant_access(
 /// Lists the user's connections at MCP servers, whichever clients may use them.
 ///
 /// # Errors
-/// [`ConnectionError::Internal`].
-pub async fn list(ctx: &Ctx, user: &McpUser) -> Result<Vec<Connection>, ConnectionError> {
+/// [`UseError::Internal`].
+pub async fn list(ctx: &Ctx, user: &McpUser) -> Result<Vec<Connection>, UseError> {
     let filter = ConnectionFilter { user: Some(user.user()?), ..ConnectionFilter::default() };
     let wanted = PageRequest { limit: MOST, after: None };
     let list = move |scope: &mut TenantScope<'_>| {

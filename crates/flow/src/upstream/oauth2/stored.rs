@@ -115,6 +115,7 @@ impl Authorizing {
             authorization_endpoint: server.clone(),
             token_endpoint: Some(server.clone()),
             revocation_endpoint: None,
+            introspection_endpoint: None,
             jwks_uri: None,
             resource: None,
             scopes: Vec::new(),

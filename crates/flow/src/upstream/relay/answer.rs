@@ -136,7 +136,8 @@ impl RelayAnswer {
         }
         let headers = self.headers.clone();
         let status = self.status;
-        Self { status, headers, body: AnswerBody::Mapped(map(self.into_stream().boxed())) }
+        let body = AnswerBody::Mapped(map(self.into_stream().boxed()));
+        Self { status, headers, body, changed: None }
     }
 
     /// A copy of this response with another body.
