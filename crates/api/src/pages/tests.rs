@@ -135,6 +135,39 @@ fn signed_out() -> SignedOutPage {
     }
 }
 
+/// The page of a connect session, with everything that comes from outside hostile.
+fn hostile_connect() -> ConnectPage {
+    let evil = || HOSTILE.to_owned();
+    let field = |kind| ConnectField { name: evil(), label: Some(evil()), kind };
+    let site_form = ConnectForm {
+        origin: evil(),
+        fields: [FormFieldType::Text, FormFieldType::Email, FormFieldType::Password, FormFieldType::Otp]
+            .map(field)
+            .into(),
+        step: Some(evil()),
+        trouble: Some(ConnectTrouble::Refused),
+    };
+    ConnectPage {
+        client_name: evil(),
+        client_host: evil(),
+        identity: Some(evil()),
+        is_verified: false,
+        return_host: Some(evil()),
+        offers: vec![
+            ConnectOffer {
+                name: evil(),
+                title: evil(),
+                host: Some(evil()),
+                scopes: vec![evil()],
+                form: Some(site_form.clone()),
+            };
+            2
+        ],
+        form_token: evil(),
+        ..connect()
+    }
+}
+
 /// Every page, with everything that comes from outside hostile.
 fn hostile(lang: Lang) -> Vec<String> {
     let evil = || HOSTILE.to_owned();
@@ -154,7 +187,7 @@ fn hostile(lang: Lang) -> Vec<String> {
         handle: Some(evil()),
         did: evil(),
         pds_host: evil(),
-        servers: Vec::new(),
+        servers: vec![ConsentServer { title: evil(), is_connected: true }],
         may_remember: true,
         device: false,
         scopes: AskedScopes {
@@ -197,36 +230,8 @@ fn hostile(lang: Lang) -> Vec<String> {
             (app.session, app.name, app.host, app.scopes) = (evil(), evil(), evil(), consent.scopes.clone());
         }
     }
-    let field = |kind| ConnectField { name: evil(), label: Some(evil()), kind };
-    let site_form = ConnectForm {
-        origin: evil(),
-        fields: [FormFieldType::Text, FormFieldType::Email, FormFieldType::Password, FormFieldType::Otp]
-            .map(field)
-            .into(),
-        step: Some(evil()),
-        trouble: Some(ConnectTrouble::Refused),
-    };
-    let connect = ConnectPage {
-        client_name: evil(),
-        client_host: evil(),
-        identity: Some(evil()),
-        is_verified: false,
-        return_host: Some(evil()),
-        offers: vec![
-            ConnectOffer {
-                name: evil(),
-                title: evil(),
-                host: Some(evil()),
-                scopes: vec![evil()],
-                form: Some(site_form.clone()),
-            };
-            2
-        ],
-        form_token: evil(),
-        ..connect()
-    };
     [
-        connect.render(lang),
+        hostile_connect().render(lang),
         ConnectDonePage { provider: evil() }.render(lang),
         sign_in.render(lang),
         consent.render(lang),

@@ -62,7 +62,7 @@ fn flags(options: ClientOptions) -> anyhow::Result<Map<String, Value>> {
         ("allow_session_export", options.allow_session_export.map(Value::from)),
         ("id_token_claims", options.id_token_claims.map(Value::from)),
         ("providers", list(options.provider)),
-        ("mcp_tools", mcp_tools(options.mcp_tool)?),
+        ("mcp_tools", mcp_tools(&options.mcp_tool)?),
         ("manage_tenants", options.manage_tenants.map(Value::from)),
         ("import_connections", options.import_connections.map(Value::from)),
         ("allow_unconfirmed", options.allow_unconfirmed.map(Value::from)),
@@ -75,9 +75,9 @@ fn flags(options: ClientOptions) -> anyhow::Result<Map<String, Value>> {
 }
 
 /// Tools by provider, each flag as `PROVIDER=TOOL`; `PROVIDER=` alone allows none of its tools.
-fn mcp_tools(flags: Vec<String>) -> anyhow::Result<Option<Value>> {
+fn mcp_tools(flags: &[String]) -> anyhow::Result<Option<Value>> {
     let mut tools: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for flag in &flags {
+    for flag in flags {
         let Some((provider, tool)) = flag.split_once('=') else {
             bail!("--mcp-tool {flag}: write it as PROVIDER=TOOL");
         };

@@ -43,7 +43,7 @@ impl Connected for FormProvider {
         let form = self.form().ok()?;
         let kept = read::<Asked>(step).ok()?;
         let step = form.next.get(kept.state.step)?;
-        self.shown(form, &step.fields, &kept.binding.field_values())
+        shown(form, &step.fields, &kept.binding.field_values())
     }
 
     async fn sign_in_with(&self, request: &FormRequest<'_>) -> Result<FormAnswer, ConnectError> {
@@ -73,7 +73,7 @@ impl Connected for FormProvider {
             }
             SignIn::Asks(asked) => {
                 let step = form.next.get(asked.step).ok_or(ConnectFailure::Malformed)?;
-                let shown = self.shown(form, &step.fields, &fields).ok_or(ConnectFailure::Misconfigured)?;
+                let shown = shown(form, &step.fields, &fields).ok_or(ConnectFailure::Misconfigured)?;
                 let step = written(&Kept { binding, kind, account: None, state: asked })?;
                 Ok(FormAnswer::Asks { form: shown, step })
             }
@@ -138,22 +138,13 @@ impl Connected for FormProvider {
         let parameters = offered_parameters(&self.definition, asked)?;
         let host = self.definition.chosen_host(&fields_of(&parameters));
         let form = self.form().map_err(|_| OfferError::NotOffered)?;
-        let form = self.shown(form, &form.login.fields, &fields_of(&parameters));
+        let form = shown(form, &form.login.fields, &fields_of(&parameters));
         let title = self.definition.title.clone();
         Ok(Offer { title, host, scopes: Vec::new(), parameters, form })
     }
 }
 
 impl FormProvider {
-    fn shown(&self, form: &Form, fields: &[FormField], values: &FieldValues) -> Option<SignInForm> {
-        let fields = fields.iter().map(|field| SignInField {
-            name: field.name.clone(),
-            label: field.label.clone(),
-            kind: field.kind,
-        });
-        Some(SignInForm { origin: origin(form, values)?, fields: fields.collect() })
-    }
-
     fn binding(&self, request: &FormRequest<'_>) -> Result<FormBinding, Internal> {
         let fingerprint = match request.kind {
             SessionKind::Device => request.device(),
@@ -213,4 +204,14 @@ fn written(value: &impl Serialize) -> Result<Secret, Internal> {
 
 fn read<T: for<'de> Deserialize<'de>>(text: &Secret) -> Result<Kept<T>, Internal> {
     serde_json::from_str(text.expose()).map_err(|_| Internal::Inconsistent("a stored sign-in cannot be read"))
+}
+
+/// A form as the page shows it; `None`: the site's origin is not known.
+fn shown(form: &Form, fields: &[FormField], values: &FieldValues) -> Option<SignInForm> {
+    let fields = fields.iter().map(|field| SignInField {
+        name: field.name.clone(),
+        label: field.label.clone(),
+        kind: field.kind,
+    });
+    Some(SignInForm { origin: origin(form, values)?, fields: fields.collect() })
 }
