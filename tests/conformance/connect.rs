@@ -419,7 +419,7 @@ on_each_database! {
         assert!(matches!(used, Err(SessionError::Unavailable { .. })), "{used:?}");
         assert_eq!(scene.provider.requests().len(), asked, "refreshes of the registration pause");
         let rows = scene.app.store().read::<_, StoreError, _>(|c| {
-            causeway_store::operations::audit::list_audit_events(c, &TenantId::default_tenant(), &Default::default(), &causeway_store::PageRequest::first(100))
+            causeway_store::operations::audit::list_audit_events(c, &TenantId::default_tenant(), &causeway_store::operations::audit::AuditFilter::default(), &causeway_store::PageRequest::first(100))
         });
         let told = rows.await?.items.into_iter().filter(|row| row.event == "provider_registration");
         assert_eq!(told.map(|row| row.outcome).collect::<Vec<_>>(), ["misconfigured"], "the operator is told once");
