@@ -53,7 +53,7 @@ on_each_database! {
             press(&agent, &url, &[("provider", PROVIDER)]).await.map(|page| page.status)
         }));
         for status in refused.await {
-            assert_eq!(status?, 503);
+            assert_eq!(status?, 502);
         }
         scene.provider.script(|script| script.register = Fault::None);
         let before = scene.provider.registrations();

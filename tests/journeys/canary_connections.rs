@@ -88,7 +88,7 @@ on_each_database! {
         let client = run(directory.path(), &create, &on_database).await?;
         let text = |name: &str| client[name].as_str().map(str::to_owned).context(name.to_owned());
         let (id, secret) = (text("client_id")?, text("client_secret")?);
-        run(directory.path(), &format!("events subscribe {id} --webhook {}", hook.url), &on_database).await?;
+        run(directory.path(), &format!("events subscribe {id} --dev-mode --webhook {}", hook.url), &on_database).await?;
         let app = App { server: &server, agent: Agent::default(), id, secret };
 
         let mut secrets = vec![("client secret", app.secret.clone()), ("our secret", ScriptedProvider::CLIENT_SECRET.to_owned())];
