@@ -3,7 +3,6 @@
 use std::fmt;
 
 use crate::ids::UpstreamSessionId;
-use crate::resource::Resource;
 
 /// The longest name of a provider or a connection in an address, in bytes.
 const MAX_BYTES: usize = 128;
@@ -40,12 +39,6 @@ impl McpEndpoint {
             Some(id) => is_name(id).then(|| Self::Connection(UpstreamSessionId::new(id))),
             None => is_name(rest).then(|| Self::Provider(rest.to_owned())),
         }
-    }
-
-    /// The endpoint that a resource is; `None`: it is another resource than an MCP endpoint of the server with this issuer.
-    pub fn of_resource(resource: &Resource, issuer: &str) -> Option<Self> {
-        let path = resource.path_at(issuer)?;
-        Self::of_path(&path)
     }
 
     /// The endpoint as a resource: its address.

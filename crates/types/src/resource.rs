@@ -195,6 +195,14 @@ impl<'a> IntoIterator for &'a Resources {
     }
 }
 
+impl McpEndpoint {
+    /// The endpoint that a resource is; `None`: it is another resource than an MCP endpoint of the server with this issuer.
+    pub fn of_resource(resource: &Resource, issuer: &str) -> Option<Self> {
+        let path = resource.path_at(issuer)?;
+        Self::of_path(&path)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,8 @@ use url::Url;
 
 use crate::account;
 use crate::client::{lookup, trust};
-use crate::connection::connect_session::{audit_event, may_connect};
+use crate::connection::audited::audit_event;
+use crate::connection::connect_session::may_connect;
 use crate::connection::returned::Returned;
 use crate::ctx::Ctx;
 use crate::error::Internal;

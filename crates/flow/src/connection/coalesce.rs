@@ -17,7 +17,7 @@ use causeway_types::{ConnectSessionId, ErrorCode, Timestamp, UpstreamSessionId};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use crate::connection::connect_session::audit_event;
+use crate::connection::audited::audit_event;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 

@@ -11,8 +11,9 @@ use causeway_types::{BrowserSessionId, ErrorCode, PlainToken, RegistrationId, To
 use url::Url;
 
 use crate::client::lookup;
+use crate::connection::audited::audit_event;
 use crate::connection::begin::{self, BeginError, Way, connecting};
-use crate::connection::connect_session::{self, audit_event};
+use crate::connection::connect_session;
 use crate::connection::returned::Returned;
 use crate::connection::store::{self, Authorized, Made, Stored};
 use crate::ctx::Ctx;

@@ -3,7 +3,7 @@
 
 use causeway_domain::connection::Connection;
 use causeway_store::connections::connect_sessions::{self, Confirmation, Confirmed};
-use causeway_store::connections::{credentials, heads, listings, reconnect, users};
+use causeway_store::connections::{credentials, heads, listings, page_credentials, reconnect, users};
 use causeway_store::operations::audit::{Actor, insert_audit_event};
 use causeway_store::sessions::upkeep;
 use causeway_store::{StoreError, TenantScope};
@@ -182,7 +182,7 @@ pub(super) fn confirm_in(
     if let Some(before) = &before {
         let id = &before.head.session_id;
         if before.identity_id == pending.identity_id {
-            credentials::inherit_pages(scope, id, unconfirmed_id, pending.head.iteration, now)?;
+            page_credentials::inherit_pages(scope, id, unconfirmed_id, pending.head.iteration, now)?;
         }
         heads::end_connection(scope, id, now)?;
     }

@@ -6,7 +6,7 @@ use causeway_domain::connection::{
 };
 use causeway_store::StoreError;
 use causeway_store::connections::{access, connect_sessions, heads};
-use causeway_store::operations::audit::{Actor, AuditEvent};
+use causeway_store::operations::audit::Actor;
 use causeway_types::secret::{Connect, PlainToken};
 use causeway_types::{
     ConnectSessionId, CorrelationId, ErrorCode, SessionKind, SessionState, TenantUser, Timestamp,
@@ -15,12 +15,13 @@ use causeway_types::{
 use serde_json::{Map, Value, json};
 
 use crate::client::trust;
+use crate::connection::audited::audit_event;
 use crate::connection::coalesce::{self, AskedBy, Coalesced, Wanted};
 use crate::connection::mcp;
 use crate::connection::tenant_client::TenantClient;
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::operations::{audit, trace};
+use crate::operations::trace;
 use crate::upstream::traits::{AskedOffer, OfferError};
 
 /// The most providers that a user may choose from.
@@ -250,24 +251,6 @@ pub(crate) fn may_connect(
 /// Whether a client may have connections of a kind.
 fn may_be_of(client: &Client, kind: SessionKind) -> bool {
     kind != SessionKind::Background || client.allows_background_access()
-}
-
-/// An audit event of a connect session.
-pub(crate) fn audit_event(
-    ctx: &Ctx,
-    actor: Actor,
-    event: &str,
-    outcome: &str,
-    session: &ConnectSession,
-) -> AuditEvent {
-    let event = audit::event(ctx, actor, event, outcome).of_client(&session.client_id);
-    AuditEvent {
-        tenant_id: session.tenant_id.clone(),
-        user_id: Some(session.user.user_id.clone()),
-        correlation_id: event.correlation_id.clone().or_else(|| session.correlation_id.clone()),
-        ..event
-    }
-    .with("connect_session", session.connect_session_id.as_str())
 }
 
 /// Checks everything that needs no database.

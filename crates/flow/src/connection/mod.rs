@@ -4,6 +4,7 @@
 //! of ours, leaves for the provider, and comes back to the [end of the authorization](complete). The client
 //! [confirms](confirm) that it was its user who did.
 
+mod audited;
 pub mod begin;
 pub mod client_document;
 pub mod coalesce;

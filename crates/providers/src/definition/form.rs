@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use super::form_field::FormFieldType;
 use super::head::Head;
 use super::lifetime::{Lifetime, RawLifetime};
 use super::parameter::RawParameter;
@@ -102,22 +103,6 @@ pub struct FormField {
     pub label: Option<String>,
     /// Its type.
     pub kind: FormFieldType,
-}
-
-/// The type of an input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(inline)]
-pub enum FormFieldType {
-    /// A text.
-    #[default]
-    Text,
-    /// An email address.
-    Email,
-    /// A password, which is used once and stored nowhere.
-    Password,
-    /// A one-time password.
-    Otp,
 }
 
 /// Renewal of a session of a site.

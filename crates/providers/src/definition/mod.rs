@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod answer;
 pub(crate) mod capture;
 pub(crate) mod form;
+pub(crate) mod form_field;
 pub(crate) mod head;
 pub(crate) mod key;
 pub(crate) mod kind;

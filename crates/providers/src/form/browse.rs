@@ -1,14 +1,18 @@
 //! Requests as a browser makes them: cookies go along, and redirects are followed inside the declared origins.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use causeway_domain::Clock;
 use causeway_outbound::budget::Held;
 use causeway_outbound::header::{ACCEPT, COOKIE, HeaderMap, HeaderValue, LOCATION};
 use causeway_outbound::{
-    HttpError, Method as HttpMethod, Shows, StreamingBody, StreamingCall, read_into, retry_after,
+    HttpClient, HttpError, Method as HttpMethod, Shows, StreamingBody, StreamingCall, read_into, retry_after,
 };
 use tokio::time::timeout;
 use url::{Origin, Url};
 
-use super::client::{SiteClient, SiteError};
+use super::error::SiteError;
 use super::jar::{Change, CookieJar, changes};
 use crate::definition::rule::CredentialKind;
 use crate::json::Document;
@@ -24,6 +28,17 @@ const CAP: usize = 1024 * 1024;
 const TIMES: usize = 8;
 const ACCEPTED: HeaderValue =
     HeaderValue::from_static("text/html, application/xhtml+xml, application/json;q=0.9, */*;q=0.8");
+
+/// The client of sites with definitions. It stores nothing and tries nothing again. Clones share connections.
+///
+/// # Cancellation
+/// A renewal must not be dropped half-way: run it detached from the request that needs it.
+#[derive(Clone)]
+pub struct SiteClient {
+    pub(super) http: HttpClient,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) deadline: Duration,
+}
 
 /// An answer that was read to its end.
 pub(super) struct Page {

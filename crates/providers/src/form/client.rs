@@ -6,33 +6,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_domain::Clock;
+use causeway_outbound::HttpClient;
 use causeway_outbound::header::CONTENT_TYPE;
-use causeway_outbound::{HttpClient, HttpError};
 use causeway_types::Secret;
 use url::{Origin, Url};
 
-use super::browse::{Browser, Page};
+use super::browse::{Browser, Page, SiteClient};
+use super::error::SiteError;
 use super::jar::CookieJar;
 use super::session::{SessionChange, SiteSession};
 use crate::definition::form::{Form, FormRefresh};
 use crate::definition::request::RequestBody;
 use crate::fields::{FieldValues, Known};
-use crate::request::{Draft, RequestError};
+use crate::request::Draft;
 use crate::values::fill::FillError;
 use crate::values::http::{HeaderName, Method};
 use crate::values::template::Template;
 use crate::values::url_template::{OriginTemplate, UrlTemplate};
-
-/// The client of sites with definitions. It stores nothing and tries nothing again. Clones share connections.
-///
-/// # Cancellation
-/// A renewal must not be dropped half-way: run it detached from the request that needs it.
-#[derive(Clone)]
-pub struct SiteClient {
-    pub(super) http: HttpClient,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) deadline: Duration,
-}
 
 impl fmt::Debug for SiteClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -49,40 +39,6 @@ pub struct SiteContext<'a> {
     pub fields: &'a FieldValues,
     /// The fingerprint of the device, or of the background session.
     pub fingerprint: &'a str,
-}
-
-/// Why a site did not do what it was asked. No text of the site, and nothing that was typed, is in it.
-#[derive(Debug, thiserror::Error)]
-pub enum SiteError {
-    /// It refused what was typed.
-    #[error("the site refused the sign-in with status {status}")]
-    Refused {
-        /// The status of its answer.
-        status: u16,
-    },
-    /// It cannot answer now.
-    #[error("the site cannot answer now: status {status}")]
-    Unavailable {
-        /// The status of its answer.
-        status: u16,
-        /// Seconds to wait, if it said so.
-        retry_after: Option<u64>,
-    },
-    /// Its answer cannot be used.
-    #[error("the answer of the site cannot be used: {0}")]
-    Malformed(&'static str),
-    /// There was no answer.
-    #[error(transparent)]
-    Http(#[from] HttpError),
-    /// The request cannot be made.
-    #[error(transparent)]
-    Request(#[from] RequestError),
-}
-
-impl From<FillError> for SiteError {
-    fn from(error: FillError) -> Self {
-        Self::Request(error.into())
-    }
 }
 
 /// The outcome of a renewal that was answered.

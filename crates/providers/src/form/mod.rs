@@ -6,12 +6,15 @@
 
 mod browse;
 mod client;
+mod error;
 mod html;
 mod jar;
 mod session;
 mod sign_in;
 
-pub use client::{Renewal, SiteClient, SiteContext, SiteError};
+pub use browse::SiteClient;
+pub use client::{Renewal, SiteContext};
+pub use error::SiteError;
 pub use jar::{Change, CookieJar, changes};
 pub use session::{SessionChange, SiteSession};
 pub use sign_in::{Asked, SignIn, SignedIn, Typed};

@@ -8,8 +8,10 @@ use causeway_types::Secret;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::browse::SiteClient;
 use super::browse::{Browser, Page};
-use super::client::{Outline, SiteClient, SiteContext, SiteError};
+use super::client::{Outline, SiteContext};
+use super::error::SiteError;
 use super::html::input_value;
 use super::jar::CookieJar;
 use super::session::SiteSession;

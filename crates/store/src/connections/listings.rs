@@ -6,7 +6,7 @@ use causeway_types::{IdentityId, ManagedAccountId, Timestamp, UpstreamSessionId}
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{credentials, identities, managed_accounts};
+use super::{identities, managed_accounts, page_credentials};
 use crate::engine::column::Column;
 use crate::engine::error::StoreError;
 use crate::engine::fixed::fixed;
@@ -120,7 +120,7 @@ pub fn apply_listing(
         let account = listed.account(&identity_id, listed_at);
         let id = managed_accounts::put_managed_account(scope, &account)?;
         if id != account.managed_account_id {
-            credentials::set_managed_account(scope, unconfirmed_id, &account.managed_account_id, &id)?;
+            page_credentials::set_managed_account(scope, unconfirmed_id, &account.managed_account_id, &id)?;
         }
     }
     if listing.is_complete {

@@ -18,6 +18,7 @@ pub mod identities;
 pub mod in_use;
 pub mod listings;
 pub mod managed_accounts;
+pub mod page_credentials;
 pub(crate) mod payload;
 pub mod pending;
 pub mod reconnect;

@@ -5,7 +5,7 @@ use causeway_domain::session::{ATPROTO, Cooldown, Credentials, SessionHead};
 use causeway_types::{SessionState, TenantId, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 
-use super::{credentials, heads, identities, listings, managed_accounts};
+use super::{credentials, heads, identities, listings, managed_accounts, page_credentials};
 use crate::encryption::keyring::EncryptionKeyRing;
 use crate::engine::column::Column;
 use crate::engine::conn::AnyConnection;
@@ -86,11 +86,11 @@ pub fn reconnect(
     column("binding").one(rebound.execute(scope.connection())?)?;
     let (identity_id, subject) = (new.identity_id.as_ref(), new.head.subject());
     credentials::set_account(scope, connection_id, iteration, identity_id, subject)?;
-    credentials::take_pages(scope, unconfirmed_id, connection_id, iteration, now)?;
+    page_credentials::take_pages(scope, unconfirmed_id, connection_id, iteration, now)?;
     discard(scope, unconfirmed_id, now)?;
     if let Some(replaced) = replaced.filter(|replaced| !shares_token(replaced, &new_credentials)) {
         enqueue_displaced(scope, ring, &old, replaced_id, &replaced, now)?;
-        credentials::hand_over_deleted_pages(scope, connection_id, replaced_id)?;
+        page_credentials::hand_over_deleted_pages(scope, connection_id, replaced_id)?;
     }
     events::note_session(scope.connection(), connection_id, EventKind::Completed, now)?;
     Ok(true)

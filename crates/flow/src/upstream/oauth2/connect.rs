@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use causeway_domain::connection::Registration;
-use causeway_domain::session::{Binding, Credentials, Pending, UpstreamAccess};
+use causeway_domain::session::{Binding, Pending};
 use causeway_providers::oauth::{
     Account, ApiError, Ask, Authorization, CodeRedemption, DiscoveryError, Extent, IdTokenRules, Issued,
-    Listing, RefusalMeaning, SecretInUse, TokenAnswer, TokenError, authorization_url, capture_callback,
+    RefusalMeaning, SecretInUse, TokenAnswer, TokenError, authorization_url, capture_callback,
     missing_scopes, requested_scopes, verify_id_token,
 };
 use causeway_providers::relay::CallCredential;
@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use super::OauthProvider;
 use super::binding::OauthBinding;
 use super::kept::Bound;
+use super::managed::managed;
 use super::registrations::registered;
 use super::servers::{Server, metadata_of, wants_refresh_token};
 use super::stored::{Answer, Authorizing, Kept, Named, owned};
@@ -25,7 +26,7 @@ use crate::error::Internal;
 use crate::upstream::connect::failure::{AskAgain, ConnectFailure, SignInError};
 use crate::upstream::traits::{
     AskedOffer, BeginRequest, Begun, CallbackParams, Completion, ConnectError, ConnectRequest, Connected,
-    NewAccount, NewConnection, NewManagedAccount, NoAnswer, Offer, OfferError, Redeemed,
+    NewAccount, NewConnection, NoAnswer, Offer, OfferError, Redeemed,
 };
 
 /// The code by which an issuer does not know a client, or its secret (RFC 6749 section 5.2).
@@ -586,39 +587,4 @@ fn not_told(error: &ApiError) -> ConnectFailure {
         ApiError::Request(_) => ConnectFailure::Misconfigured,
         _ => ConnectFailure::Malformed,
     }
-}
-
-/// The accounts that the user's account manages: those of the lists, and those whose tokens came with the answer.
-fn managed(answer: &Answer, listing: Listing, scope: &str) -> Vec<NewManagedAccount> {
-    let now = answer.tokens().map(|tokens| tokens.issued_at);
-    let listed = listing.accounts.into_iter().map(|account| NewManagedAccount {
-        subject: account.subject,
-        name: account.name,
-        category: account.category,
-        tasks: account.tasks,
-        credentials: account.token.zip(now).map(|(token, created_at)| Credentials {
-            access: UpstreamAccess::Bearer(token),
-            refresh_token: None,
-            created_at,
-            // It has no end of its own that anybody says.
-            expires_at: None,
-            scope: scope.to_owned(),
-        }),
-    });
-    let mut all: Vec<_> = listed.collect();
-    for page in &answer.pages {
-        let Some(account) = &page.account else { continue };
-        let credentials = Some(page.tokens.tokens().credentials(None, scope));
-        match all.iter_mut().find(|known| known.subject == account.subject) {
-            Some(known) => known.credentials = credentials,
-            None => all.push(NewManagedAccount {
-                subject: account.subject.clone(),
-                name: account.name.clone(),
-                category: None,
-                tasks: Vec::new(),
-                credentials,
-            }),
-        }
-    }
-    all
 }

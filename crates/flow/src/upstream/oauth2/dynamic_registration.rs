@@ -1,15 +1,20 @@
 //! Registrations that we make ourselves, before the browser leaves: at a server with an endpoint for them (RFC 7591), or at
 //! an instance that registers apps.
 
-use causeway_domain::connection::{PENDING_SECONDS, Registration, RegistrationOrigin, RegistrationState};
+use causeway_domain::connection::{
+    PENDING_SECONDS, Registration, RegistrationOrigin, RegistrationState, WorkItem, WorkKind,
+};
 use causeway_providers::oauth::{AppState, ClientToRegister, RegistrationForm, TokenContext};
 use causeway_providers::{FieldValues, Registration as Means, UrlTemplate};
+use causeway_store::connections::work_queue;
 use causeway_types::{RegistrationId, TenantId, UpstreamClientId};
 use url::Url;
 
 use super::OauthProvider;
-use super::registrations::{issuer_of, registered, registration_redirect_uri};
+use super::registration_turns::{LEASE_SECONDS, POLL, TURN_TIMEOUT};
+use super::registrations::{Registrations, issuer_of, registered, registration_redirect_uri};
 use super::servers::Server;
+use crate::error::Internal;
 use crate::upstream::connect::failure::{ConnectFailure, SignInError};
 
 /// Our name, where a server shows the name of a client.
@@ -207,5 +212,42 @@ impl OauthProvider {
             tracing::warn!(%error, provider = self.name, "the address that registers apps cannot be filled");
             ConnectFailure::Misconfigured
         })
+    }
+}
+
+impl Registrations {
+    /// Claims the turn of the deployment at an issuer, for as long as a process that lives has it; `None` when it did not
+    /// come.
+    pub(super) async fn claim_turn(
+        &self,
+        tenant_id: &TenantId,
+        provider: &str,
+        issuer: &str,
+    ) -> Result<Option<WorkItem>, Internal> {
+        let claiming = async {
+            loop {
+                let now = self.now();
+                let item = WorkItem {
+                    tenant_id: tenant_id.clone(),
+                    kind: WorkKind::Register,
+                    row_id: format!("{provider} {issuer}"),
+                    due_at: now.plus(LEASE_SECONDS),
+                };
+                let claimed = item.clone();
+                let claim =
+                    move |c: &mut _| work_queue::claim_alone(c, &claimed, now).map_err(Internal::from);
+                if self.store().write(claim).await? {
+                    return Ok::<_, Internal>(item);
+                }
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        tokio::time::timeout(TURN_TIMEOUT, claiming).await.ok().transpose()
+    }
+
+    /// Ends the turn of the deployment.
+    pub(super) async fn end_turn(&self, claimed: WorkItem) -> Result<(), Internal> {
+        let end = move |c: &mut _| work_queue::complete_work(c, &claimed).map(drop).map_err(Internal::from);
+        self.store().write(end).await
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod client_document;
 pub(crate) mod connect;
 pub(crate) mod dynamic_registration;
 pub(crate) mod kept;
+mod managed;
 mod registration_turns;
 pub(crate) mod registrations;
 pub(crate) mod relaying;

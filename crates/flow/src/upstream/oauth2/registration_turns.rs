@@ -5,21 +5,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use causeway_domain::connection::{WorkItem, WorkKind};
-use causeway_store::connections::work_queue;
 use causeway_types::TenantId;
 use tokio::sync::OwnedMutexGuard;
 
-use super::registrations::Registrations;
-use crate::error::Internal;
 use crate::upstream::connect::failure::ConnectFailure;
 
 /// Seconds after which a process that has the turn is taken for dead. A registration is one request, with a deadline of 30.
-const LEASE_SECONDS: i64 = 60;
+pub(super) const LEASE_SECONDS: i64 = 60;
 /// How long to wait for the turn of another process.
-const TURN_TIMEOUT: Duration = Duration::from_secs(40);
+pub(super) const TURN_TIMEOUT: Duration = Duration::from_secs(40);
 /// Time between two looks at it.
-const POLL: Duration = Duration::from_millis(100);
+pub(super) const POLL: Duration = Duration::from_millis(100);
 
 /// A failure, for those who waited for the same.
 type Shared = tokio::sync::Mutex<Option<ConnectFailure>>;
@@ -73,42 +69,5 @@ impl Turn {
         if turns.get(&self.key).is_some_and(|known| Weak::as_ptr(known) == Arc::as_ptr(&self.shared)) {
             turns.remove(&self.key);
         }
-    }
-}
-
-impl Registrations {
-    /// Claims the turn of the deployment at an issuer, for as long as a process that lives has it; `None` when it did not
-    /// come.
-    pub(super) async fn claim_turn(
-        &self,
-        tenant_id: &TenantId,
-        provider: &str,
-        issuer: &str,
-    ) -> Result<Option<WorkItem>, Internal> {
-        let claiming = async {
-            loop {
-                let now = self.now();
-                let item = WorkItem {
-                    tenant_id: tenant_id.clone(),
-                    kind: WorkKind::Register,
-                    row_id: format!("{provider} {issuer}"),
-                    due_at: now.plus(LEASE_SECONDS),
-                };
-                let claimed = item.clone();
-                let claim =
-                    move |c: &mut _| work_queue::claim_alone(c, &claimed, now).map_err(Internal::from);
-                if self.store().write(claim).await? {
-                    return Ok::<_, Internal>(item);
-                }
-                tokio::time::sleep(POLL).await;
-            }
-        };
-        tokio::time::timeout(TURN_TIMEOUT, claiming).await.ok().transpose()
-    }
-
-    /// Ends the turn of the deployment.
-    pub(super) async fn end_turn(&self, claimed: WorkItem) -> Result<(), Internal> {
-        let end = move |c: &mut _| work_queue::complete_work(c, &claimed).map(drop).map_err(Internal::from);
-        self.store().write(end).await
     }
 }

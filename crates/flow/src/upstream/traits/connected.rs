@@ -11,10 +11,10 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::error::Internal;
-use crate::upstream::atproto::answer::AtprotoAnswer;
 use crate::upstream::connect::failure::{AskAgain, ConnectFailure, SignInError};
 use crate::upstream::connect::required::Required;
 use crate::upstream::traits::kept::NoAnswer;
+use crate::upstream::traits::redeemed::Redeemed;
 use crate::upstream::traits::typed::{FormAnswer, FormRequest, SignInForm};
 
 /// How accounts at a kind of provider are connected: by users who sign in here, and by clients for their users. What is
@@ -193,28 +193,6 @@ pub struct Completion<'a> {
     pub subjects: &'a [&'a str],
     /// When the user was sent.
     pub begun_at: Timestamp,
-}
-
-/// Tokens that a provider issued for a code.
-#[derive(Debug)]
-pub enum Redeemed {
-    /// At an AT Protocol server.
-    Atproto(Box<AtprotoAnswer>),
-    /// At any other provider, in the form of the provider's code.
-    Other(Secret),
-}
-
-impl Redeemed {
-    /// The answer of another provider than an AT Protocol server.
-    ///
-    /// # Errors
-    /// [`OtherKind`].
-    pub const fn other(&self) -> Result<&Secret, OtherKind> {
-        match self {
-            Self::Other(answer) => Ok(answer),
-            Self::Atproto(_) => Err(OtherKind),
-        }
-    }
 }
 
 /// A connected account.

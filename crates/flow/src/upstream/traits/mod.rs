@@ -7,6 +7,7 @@
 mod called;
 mod connected;
 mod kept;
+mod redeemed;
 mod typed;
 
 pub use self::called::{
@@ -14,12 +15,13 @@ pub use self::called::{
 };
 pub use self::connected::{
     AskedOffer, BeginRequest, Begun, CallbackParams, Completion, ConnectError, ConnectRequest, Connected,
-    NewAccount, NewConnection, NewManagedAccount, Offer, OfferError, Purpose, Redeemed, SignInRequest,
+    NewAccount, NewConnection, NewManagedAccount, Offer, OfferError, Purpose, SignInRequest,
 };
 pub use causeway_providers::FormFieldType;
 pub use causeway_providers::form::Typed;
 
 pub use self::kept::{BindingUpdate, CredentialsUpdate, Kept, Located, NoAnswer, RenewalFailure, Renewed};
+pub use self::redeemed::Redeemed;
 pub use self::typed::{FormAnswer, FormRequest, SignInField, SignInForm};
 
 /// A kind of provider: how accounts there are connected, how their sessions are kept, and how they are called.

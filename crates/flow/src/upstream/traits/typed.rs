@@ -6,7 +6,7 @@ use causeway_providers::form::Typed;
 use causeway_types::{BrowserSessionId, ClientId, Secret, SessionKind, TenantId, TenantUser};
 use serde_json::{Map, Value};
 
-use super::connected::Redeemed;
+use super::redeemed::Redeemed;
 
 /// A form to fill in.
 #[derive(Clone, Debug, PartialEq, Eq)]
