@@ -109,7 +109,7 @@ const IDLE: &str = "SELECT session_id AS id FROM upstream_session \
 /// The same for sessions at sites, each of which has its own.
 const IDLE_AT_SITES: &str = "SELECT session_id AS id FROM upstream_session \
     WHERE idle_seconds IS NOT NULL AND state <> 'ended' AND last_used_at + idle_seconds <= $1 \
-    ORDER BY last_used_at LIMIT $2";
+    ORDER BY last_used_at + idle_seconds LIMIT $2";
 /// Clients registered over HTTP long ago that no user ever signed in to, or not for as long as anything is
 /// retained. Each subquery reads one entry of an index.
 const UNUSED_CLIENTS: &str = "SELECT client_id AS id FROM oauth_client \
