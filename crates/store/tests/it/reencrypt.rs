@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use causeway_domain::connection::{PendingConnection, Registration};
 use causeway_domain::session::{SessionHead, UpstreamRequest};
 use causeway_store::authorization::auth_requests;
-use causeway_store::connections::{pending, registrations, users};
+use causeway_store::connections::{connect_flows, connect_sessions, pending, registrations, users};
 use causeway_store::encryption::columns::{ENCRYPTED_COLUMNS, EncryptedColumn};
 use causeway_store::encryption::keyring::{EncryptionError, EncryptionKeyRing};
 use causeway_store::encryption::reencrypt::{self, OldValue, Place};
@@ -111,11 +111,35 @@ async fn fill(world: &World) -> Filled {
         PendingConnection { registration_id: Some(registration.registration_id.clone()), ..pending };
     let (row, ring) = (registration.clone(), world.ring.clone());
     let (user, awaited) = (pending.user.clone(), pending.clone());
+    let token = causeway_types::PlainToken::<causeway_types::secret::Connect>::issued(&SystemRng, NOW.into());
+    let connect_session = causeway_domain::connection::ConnectSession {
+        token: token.hash(),
+        connect_session_id: causeway_types::ConnectSessionId::issued(&SystemRng, NOW.into()),
+        tenant_id: client.tenant_id.clone(),
+        client_id: client.client_id.clone(),
+        user: user.clone(),
+        providers: vec!["example".to_owned()],
+        session_kinds: vec![SessionKind::Device],
+        scopes: None,
+        parameters: serde_json::Map::new(),
+        return_uri: None,
+        state: None,
+        force_reauth: false,
+        fingerprint: None,
+        connection_id: None,
+        correlation_id: None,
+        created_at: NOW,
+        expires_at: NOW.plus(1800),
+    };
     let store = world.store.in_tenant(&client.tenant_id);
     let stored = store.write(move |scope| {
         users::put_user(scope, &user, NOW)?;
         registrations::insert_registration(scope, &ring, &row)?;
-        pending::insert_pending(scope.connection(), &ring, &awaited)
+        pending::insert_pending(scope.connection(), &ring, &awaited)?;
+        let (tenant_id, c) = (connect_session.tenant_id.clone(), scope.connection());
+        connect_sessions::insert_connect_session(c, &connect_session)?;
+        let history = connect_flows::FlowHistory { prompted_at: None, is_declined: false };
+        connect_flows::put_flow(c, &ring, (&tenant_id, "flow"), &token, history)
     });
     stored.await.unwrap();
     let (row, head, ring) = (upstream.clone(), other.clone(), world.ring.clone());
