@@ -1,4 +1,4 @@
-//! What an authorization lists, and when it counts; and the events of it, in whatever tenant it happens.
+//! Listings of an authorization, and when they count; and its events, in whatever tenant it happens.
 
 use std::collections::BTreeMap;
 
@@ -63,7 +63,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// What an authorization lists changes nothing before it is confirmed, and nothing at all when nobody confirms it. Once
+    /// A listing changes nothing before it is confirmed, and nothing at all when nobody confirms it. Once
     /// it is confirmed, accounts that a complete listing missed are unavailable, each with an event.
     async fn a_listing_counts_once_it_is_confirmed(database) {
         let scene = Connecting::set(database).await?;

@@ -88,7 +88,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// What ends at the upstream is an error for the client, in words.
+    /// An end at the upstream is an error for the client, in words.
     async fn a_declined_upstream_ends_the_authorization(database) {
         let scene = McpScene::set(database).await?;
         scene.server.script(|script| script.declines = true);

@@ -86,7 +86,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// What must not be used is not: nobody is sent anywhere, and the page names the reason.
+    /// Metadata that must not be used is not: nobody is sent anywhere, and the page names the reason.
     async fn bad_metadata_ends_before_the_browser_leaves(database) {
         let cases: [(&str, Change); 7] = [
             ("discovery_failed", |script| script.issuer_name = Some("http://127.0.0.1:1/as".to_owned())),

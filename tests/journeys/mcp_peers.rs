@@ -35,7 +35,7 @@ impl Front {
         self.app.at(&format!("/mcp/{SERVER}"))
     }
 
-    /// What the user does in their browser from an authorization request on, until it is sent back to the client.
+    /// The user's steps in their browser from an authorization request on, until it is sent back to the client.
     async fn authorize(&self, url: &str) -> Result<String> {
         let mut url = Url::parse(url)?;
         url.query_pairs_mut().append_pair("login_hint", HANDLE);

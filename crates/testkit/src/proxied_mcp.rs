@@ -113,7 +113,7 @@ impl ProxiedMcp {
         change(&mut lock(&self.state).script);
     }
 
-    /// What it got since the last look.
+    /// Messages since the last look.
     pub fn take_seen(&self) -> Vec<ProxiedMcpSeen> {
         std::mem::take(&mut lock(&self.state).seen)
     }

@@ -11,6 +11,8 @@ use serde_json::{Map, Value};
 pub const CONNECT_SESSION_SECONDS: i64 = 1800;
 /// Seconds within which the user has to come back from a provider.
 pub const PENDING_SECONDS: i64 = 900;
+/// Sign-ins that one connect session may try, so that nobody finds out passwords with it.
+pub const MOST_SIGN_INS: i64 = 5;
 /// Seconds within which a client redeems the code of a finished connect session.
 pub const CONNECT_CODE_SECONDS: i64 = 300;
 

@@ -12,8 +12,8 @@ mod work;
 
 pub use self::access::{ConnectionAccess, GrantedBy};
 pub use self::connect_session::{
-    CONNECT_CODE_SECONDS, CONNECT_SESSION_SECONDS, ConnectOutcome, ConnectSession, PENDING_SECONDS,
-    PendingConnection,
+    CONNECT_CODE_SECONDS, CONNECT_SESSION_SECONDS, ConnectOutcome, ConnectSession, MOST_SIGN_INS,
+    PENDING_SECONDS, PendingConnection,
 };
 pub use self::credential::{CredentialOwner, CredentialRecord};
 pub use self::head::{Connection, LastError, Slot};

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::sync::Arc;
 
-use causeway_domain::connection::{CONNECT_SESSION_SECONDS, ConnectSession, PENDING_SECONDS};
+use causeway_domain::connection::{CONNECT_SESSION_SECONDS, ConnectSession, MOST_SIGN_INS, PENDING_SECONDS};
 use causeway_store::connections::connect_flows::{self, CurrentFlow, FlowHistory};
 use causeway_store::connections::{connect_sessions, users};
 use causeway_store::encryption::keyring::EncryptionKeyRing;
@@ -157,9 +157,9 @@ fn may_prompt(
 }
 
 /// Whether one more may join: nobody has begun with it, or the user is at the provider. Who asks by hand may have lost that
-/// browser.
+/// browser. One that is spent by failed sign-ins serves nobody.
 fn may_join(current: &CurrentFlow, by: AskedBy, now: Timestamp) -> bool {
-    if current.outcome.is_some() {
+    if current.outcome.is_some() || current.sign_in_attempts >= MOST_SIGN_INS {
         return false;
     }
     match current.begun_at {
@@ -196,6 +196,7 @@ mod tests {
             begun_at: None,
             outcome: None,
             prompted_at: None,
+            sign_in_attempts: 0,
             is_declined: false,
         }
     }
@@ -208,6 +209,8 @@ mod tests {
             (CurrentFlow { begun_at: Some(NOW), ..flow() }, false, true),
             (CurrentFlow { begun_at: Some(NOW.plus(-PENDING_SECONDS)), ..flow() }, false, false),
             (CurrentFlow { outcome: Some("connected".to_owned()), ..flow() }, false, false),
+            (CurrentFlow { sign_in_attempts: MOST_SIGN_INS - 1, ..flow() }, true, true),
+            (CurrentFlow { sign_in_attempts: MOST_SIGN_INS, ..flow() }, false, false),
         ] {
             assert_eq!(may_join(&current, AskedBy::Hand, NOW), by_hand, "{current:?}");
             assert_eq!(may_join(&current, AskedBy::Itself, NOW), by_itself, "{current:?}");

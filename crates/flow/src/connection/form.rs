@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use causeway_domain::TooMany;
 use causeway_domain::client::Client;
-use causeway_domain::connection::{ConnectSession, PENDING_SECONDS, PendingConnection};
+use causeway_domain::connection::{ConnectSession, MOST_SIGN_INS, PENDING_SECONDS, PendingConnection};
 use causeway_providers::FormFieldType;
 use causeway_providers::form::Typed;
 use causeway_store::StoreError;
@@ -27,9 +27,6 @@ use crate::upstream::traits::{
     CallbackParams, ConnectError, FormAnswer, FormRequest, Offer, Redeemed, SignInForm, Upstream,
 };
 
-/// Sign-ins that one connect session may try, so that nobody finds out passwords with it.
-const MOST_SIGN_INS: i64 = 5;
-
 /// A form that was sent.
 #[derive(Debug)]
 pub struct Submission<'a> {
@@ -39,7 +36,7 @@ pub struct Submission<'a> {
     pub provider: Option<&'a str>,
     /// The step that it answers; `None`: the sign-in begins.
     pub step: Option<PlainToken<ProviderState>>,
-    /// What was typed.
+    /// The text that was typed.
     pub typed: Typed,
     /// The browser.
     pub browser: &'a BrowserSessionId,

@@ -26,11 +26,11 @@ pub struct AskedServer {
     pub provider: String,
     /// Its name for users to read.
     pub title: String,
-    /// What is left to do.
+    /// The step that is left.
     pub step: Step,
 }
 
-/// What is left to do until a client can use a server.
+/// The step that is left until a client can use a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Nothing.

@@ -17,7 +17,7 @@ pub(super) const NOT_CONNECTABLE: i64 = -32012;
 /// The methods to which a result that asks for input is an answer.
 const MAY_REQUIRE_INPUT: [&str; 3] = ["tools/call", "resources/read", "prompts/get"];
 
-/// What the user has to do.
+/// The action that the user has to take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request<'a> {
     /// The page to open.

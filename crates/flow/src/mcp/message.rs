@@ -70,7 +70,7 @@ impl Revision {
 /// A client's answer to what our own result asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Resumed {
-    /// What we gave it to bring back.
+    /// The value that it was given to bring back.
     pub(super) state: String,
     /// Whether the user agreed to open the page.
     pub(super) is_accepted: bool,

@@ -86,7 +86,7 @@ pub struct SignInStep {
 /// The place of the identifier of the account that signed in.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FormAccount {
-    /// What the user typed into this field.
+    /// The text that the user typed into this field.
     Field(String),
     /// In the answer that signs the user in.
     Json(JsonPointer),

@@ -47,7 +47,7 @@ pub(super) struct Page {
     pub(super) status: u16,
     pub(super) retry_after: Option<u64>,
     pub(super) body: Held,
-    /// What it and the redirects before it changed of the cookies.
+    /// Changes of the cookies by it and the redirects before it.
     pub(super) cookies: Vec<Change>,
 }
 

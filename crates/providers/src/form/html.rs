@@ -26,7 +26,7 @@ pub(super) fn input_value(page: &str, name: &str) -> Option<String> {
     None
 }
 
-/// What follows a comment, a script or a style sheet that begins here; nothing, if it does not end.
+/// The text after a comment, a script or a style sheet that begins here; nothing, if it does not end.
 fn hidden_part(text: &str) -> Option<&str> {
     let end = if text.starts_with("<!--") {
         "-->"
@@ -47,7 +47,7 @@ fn find_ignoring_case(text: &str, wanted: &str) -> Option<usize> {
     text.as_bytes().windows(wanted.len()).position(|part| part.eq_ignore_ascii_case(wanted.as_bytes()))
 }
 
-/// What follows the name of a tag that begins here.
+/// The text after the name of a tag that begins here.
 fn tag<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let rest = text.strip_prefix('<')?;
     let own = rest.get(..name.len())?;

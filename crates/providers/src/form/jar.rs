@@ -36,7 +36,7 @@ struct Cookie {
     iteration: i64,
 }
 
-/// What an answer makes of one cookie.
+/// The change of one cookie by an answer.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     name: String,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::jar::{Change, CookieJar};
 
-/// What a site knows a user by: its cookies, and perhaps a token. It is written as one text, which is encrypted where it is
+/// The session by which a site knows a user: its cookies, and perhaps a token. It is written as one text, which is encrypted where it is
 /// stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteSession {
@@ -18,7 +18,7 @@ pub struct SiteSession {
     pub is_renewed: bool,
 }
 
-/// What an answer changes of a session.
+/// Changes of a session by an answer.
 #[derive(Clone, Debug)]
 pub struct SessionChange {
     /// The new token; `None`: the old one stays.

@@ -23,7 +23,7 @@ use crate::values::http::Method;
 /// The iteration of a session that begins.
 const FIRST: i64 = 1;
 
-/// What a user typed, by the names of the site's fields. It is wiped when it is dropped.
+/// Texts that a user typed, by the names of the site's fields. It is wiped when it is dropped.
 #[derive(Clone, Default)]
 pub struct Typed(BTreeMap<String, Zeroizing<String>>);
 
@@ -40,7 +40,7 @@ impl FromIterator<(String, String)> for Typed {
 }
 
 impl Typed {
-    /// What was typed into a field.
+    /// The text that was typed into a field.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| value.as_str())
     }

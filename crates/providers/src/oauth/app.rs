@@ -14,7 +14,7 @@ use crate::definition::request::RequestBody;
 use crate::request::{Draft, ProviderRequest, RequestError, set_header};
 use crate::values::http::Method;
 
-/// What an instance says about an app.
+/// The state of an app, as its instance tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppState {
     /// It knows the app.

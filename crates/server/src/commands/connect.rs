@@ -126,7 +126,7 @@ async fn stored(
     Ok(())
 }
 
-/// What to do about an outcome without a connection.
+/// The answer to an outcome without a connection.
 fn advice(outcome: &str, provider: &str) -> String {
     match outcome {
         "client_id_required" => format!(

@@ -27,6 +27,8 @@ pub struct CurrentFlow {
     pub begun_at: Option<Timestamp>,
     /// Its outcome, once it is finished.
     pub outcome: Option<String>,
+    /// Sign-ins that were tried with it at a site.
+    pub sign_in_attempts: i64,
     /// When somebody was last asked to open its address, without having asked for it.
     pub prompted_at: Option<Timestamp>,
     /// Whether the user declined the one before.
@@ -52,6 +54,7 @@ type Found = (
     i64,
     Option<String>,
     Option<i64>,
+    i64,
     Option<i64>,
     bool,
 );
@@ -79,6 +82,7 @@ pub fn find_flow(
             dsl::created_at,
             dsl::outcome,
             dsl::finished_at,
+            dsl::sign_in_attempts,
             dsl::prompted_at,
             dsl::is_declined,
         ));
@@ -93,6 +97,7 @@ pub fn find_flow(
         created_at,
         outcome,
         finished_at,
+        sign_in_attempts,
         prompted_at,
         declined,
     ) = row;
@@ -104,6 +109,7 @@ pub fn find_flow(
         // The version before does not write when.
         begun_at: used.then(|| Timestamp(begun_at.unwrap_or(created_at))),
         outcome: outcome.filter(|_| finished_at.is_some()),
+        sign_in_attempts,
         prompted_at: prompted_at.map(Timestamp),
         is_declined: declined,
     }))

@@ -16,7 +16,7 @@ pub enum HandedOut {
 }
 
 impl HandedOut {
-    /// What keeps the texts apart from those of tables: no table has such a name.
+    /// A name that keeps the texts apart from those of tables: no table has it.
     const fn place(self) -> &'static str {
         match self {
             Self::McpSession => "handed out.mcp session",

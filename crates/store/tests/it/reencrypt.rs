@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use causeway_domain::connection::{PendingConnection, Registration};
+use causeway_domain::connection::{ConnectSession, PendingConnection, Registration};
 use causeway_domain::session::{SessionHead, UpstreamRequest};
 use causeway_store::authorization::auth_requests;
 use causeway_store::connections::{connect_flows, connect_sessions, pending, registrations, users};
@@ -13,7 +13,8 @@ use causeway_store::events::{self, Webhook, deliveries, order};
 use causeway_store::operations::keys;
 use causeway_store::sessions::{self, upstream_requests};
 use causeway_store::{AnyConnection, StoreError};
-use causeway_types::{Secret, SessionKind, SessionState, SystemRng, TenantId};
+use causeway_types::secret::Connect;
+use causeway_types::{ConnectSessionId, PlainToken, Secret, SessionKind, SessionState, SystemRng, TenantId};
 use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryableByName, RunQueryDsl as _, sql_query};
@@ -111,10 +112,10 @@ async fn fill(world: &World) -> Filled {
         PendingConnection { registration_id: Some(registration.registration_id.clone()), ..pending };
     let (row, ring) = (registration.clone(), world.ring.clone());
     let (user, awaited) = (pending.user.clone(), pending.clone());
-    let token = causeway_types::PlainToken::<causeway_types::secret::Connect>::issued(&SystemRng, NOW.into());
-    let connect_session = causeway_domain::connection::ConnectSession {
+    let token = PlainToken::<Connect>::issued(&SystemRng, NOW.into());
+    let connect_session = ConnectSession {
         token: token.hash(),
-        connect_session_id: causeway_types::ConnectSessionId::issued(&SystemRng, NOW.into()),
+        connect_session_id: ConnectSessionId::issued(&SystemRng, NOW.into()),
         tenant_id: client.tenant_id.clone(),
         client_id: client.client_id.clone(),
         user: user.clone(),
@@ -138,7 +139,7 @@ async fn fill(world: &World) -> Filled {
         pending::insert_pending(scope.connection(), &ring, &awaited)?;
         let (tenant_id, c) = (connect_session.tenant_id.clone(), scope.connection());
         connect_sessions::insert_connect_session(c, &connect_session)?;
-        let history = connect_flows::FlowHistory { prompted_at: None, is_declined: false };
+        let history = connect_flows::FlowHistory::default();
         connect_flows::put_flow(c, &ring, (&tenant_id, "flow"), &token, history)
     });
     stored.await.unwrap();
@@ -321,6 +322,9 @@ fn a_change_meanwhile_is_never_overwritten() {
                 assert!(
                     upstream_requests::consume_upstream_request(c, &ring, state, browser, NOW)?.is_some()
                 );
+                let token = PlainToken::<Connect>::issued(&SystemRng, NOW.into());
+                let history = connect_flows::FlowHistory::default();
+                connect_flows::put_flow(c, &ring, (&head.tenant_id, "flow"), &token, history)?;
                 let hook = webhook("another");
                 events::subscribe(c, &ring, &head.tenant_id, &head.client_id, Some(&hook), NOW).map(drop)
             })

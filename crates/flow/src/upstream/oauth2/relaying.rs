@@ -1,4 +1,4 @@
-//! What calls of every kind with a definition share: the checks of bodies and of headers.
+//! Checks of bodies and headers, which calls of every kind with a definition share.
 
 use causeway_outbound::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LOCATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,

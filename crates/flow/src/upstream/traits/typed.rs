@@ -45,7 +45,7 @@ pub struct FormRequest<'a> {
     pub fingerprint: Option<&'a str>,
     /// Values of the definition's parameters.
     pub parameters: &'a Map<String, Value>,
-    /// What was typed.
+    /// The text that was typed.
     pub typed: &'a Typed,
     /// The step that the site asked for; `None`: the sign-in begins.
     pub step: Option<&'a Secret>,
@@ -68,7 +68,7 @@ pub enum FormAnswer {
     Asks {
         /// The fields.
         form: SignInForm,
-        /// What the next step needs. Nothing that was typed is in it.
+        /// State for the next step. Nothing that was typed is in it.
         step: Secret,
     },
 }
