@@ -74,8 +74,9 @@ on_each_database! {
             ("OTEL_BSP_SCHEDULE_DELAY", "50"),
         ];
         let server = Causeway::serve_with(directory.path(), &arguments, &environment).await?;
-        let with_providers: Vec<_> =
-            on_database.iter().cloned().chain(["--providers-dir=providers".to_owned()]).collect();
+        // Its redirect URI is at the server's own address.
+        let settings = ["--providers-dir=providers".to_owned(), format!("--external-url={}", server.address)];
+        let with_providers: Vec<_> = on_database.iter().cloned().chain(settings).collect();
         let register = format!(
             "providers register {PROVIDER} --client-id {} --client-secret-file secret",
             ScriptedProvider::CLIENT_ID

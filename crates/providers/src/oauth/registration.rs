@@ -88,19 +88,22 @@ impl RegistrationError {
     }
 }
 
-/// The methods that we can use, the preferred first.
-const METHODS: [TokenEndpointAuthMethod; 3] = [
-    TokenEndpointAuthMethod::ClientSecretBasic,
-    TokenEndpointAuthMethod::ClientSecretPost,
-    TokenEndpointAuthMethod::None,
-];
+/// The methods of clients with a secret that we can use.
+const WITH_SECRET: [TokenEndpointAuthMethod; 2] =
+    [TokenEndpointAuthMethod::ClientSecretBasic, TokenEndpointAuthMethod::ClientSecretPost];
 
 impl ClientToRegister<'_> {
+    /// The first method with a secret in the server's own order, in which it tends to name what it does best; without a
+    /// secret only where it names no other.
     fn method(&self) -> TokenEndpointAuthMethod {
-        let named = |method: &TokenEndpointAuthMethod| {
-            self.methods.is_none_or(|methods| methods.iter().any(|name| name == method.as_str()))
+        let methods = self.methods.unwrap_or_default();
+        let with_secret = |name: &String| WITH_SECRET.into_iter().find(|method| method.as_str() == name);
+        let none = || {
+            let is_named = methods.iter().any(|name| name == TokenEndpointAuthMethod::None.as_str());
+            is_named.then_some(TokenEndpointAuthMethod::None)
         };
-        METHODS.into_iter().find(named).unwrap_or(TokenEndpointAuthMethod::ClientSecretBasic)
+        let found = methods.iter().find_map(with_secret).or_else(none);
+        found.unwrap_or(TokenEndpointAuthMethod::ClientSecretBasic)
     }
 
     fn request(&self) -> ProviderRequest {
@@ -164,7 +167,7 @@ fn read(reply: &Reply) -> Result<RegistrationAnswer, RegistrationError> {
     let client_secret = text("client_secret").map(Secret::new);
     let authentication = match (text("token_endpoint_auth_method"), &client_secret) {
         (Some(method), _) => TokenEndpointAuthMethod::parse(method)
-            .filter(|method| METHODS.contains(method))
+            .filter(|method| *method == TokenEndpointAuthMethod::None || WITH_SECRET.contains(method))
             .ok_or(RegistrationError::Malformed("names an authentication method that we did not ask for"))?,
         (None, Some(_)) => TokenEndpointAuthMethod::ClientSecretBasic,
         (None, None) => TokenEndpointAuthMethod::None,
@@ -222,10 +225,12 @@ mod tests {
     }
 
     #[test]
-    fn the_first_method_that_both_have() {
+    fn the_first_method_that_the_server_names() {
         let endpoint = Url::parse("https://as.example/register").unwrap();
         for (named, method) in [
             (vec!["private_key_jwt", "client_secret_post"], TokenEndpointAuthMethod::ClientSecretPost),
+            (vec!["client_secret_post", "client_secret_basic"], TokenEndpointAuthMethod::ClientSecretPost),
+            (vec!["none", "client_secret_basic"], TokenEndpointAuthMethod::ClientSecretBasic),
             (vec!["none"], TokenEndpointAuthMethod::None),
             (vec!["tls_client_auth"], TokenEndpointAuthMethod::ClientSecretBasic),
         ] {
